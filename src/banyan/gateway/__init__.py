@@ -1,0 +1,1 @@
+"""The front door: route table, Envoy snapshots, control plane, console."""

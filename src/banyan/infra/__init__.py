@@ -1,0 +1,1 @@
+"""The outside world: settings, PostgreSQL, HTTP, child processes, logs."""

@@ -1,0 +1,45 @@
+"""Which database lives on which server, and the URL a context reaches its own by."""
+
+import os
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from banyan.infra.secrets import secret
+from banyan.infra.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One embedded PostgreSQL server; `port` only names its socket file, nothing listens on TCP."""
+
+    name: str
+    port: int
+    databases: tuple[str, ...]
+
+
+# Three servers, so that one hung server is not everything.
+SERVERS = (
+    Server("front", 5501, ("gateway", "iam")),
+    Server("core", 5502, ("learning", "commerce")),
+    Server("aside", 5503, ("exports", "search", "live", "bus")),
+)
+
+
+def server_of(context: str) -> Server:
+    return next(server for server in SERVERS if context in server.databases)
+
+
+def foreign_url(context: str) -> str | None:
+    """The URL of a database that somebody else runs, if the operator gave one."""
+    return os.environ.get(f"BANYAN_{context.upper()}_DATABASE_URL") or None
+
+
+def url(settings: Settings, context: str) -> str:
+    """`postgresql://...` for a context's own role in its own database."""
+    password = secret(settings.secrets, f"postgres-{context}")
+    return foreign_url(context) or embedded_url(settings, server_of(context), context, context, password)
+
+
+def embedded_url(settings: Settings, server: Server, database: str, role: str, password: str) -> str:
+    host = quote(str(settings.run), safe="")
+    return f"postgresql://{role}:{quote(password)}@/{database}?host={host}&port={server.port}"

@@ -1,0 +1,228 @@
+"""HTTP on our side of the gateway: one application form, problem documents, and a server that stops in time."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+import uvicorn
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from banyan.infra.settings import Settings
+from banyan.kit.errors import Refusal, Refused
+
+log = structlog.get_logger()
+
+Check = Callable[[], Awaitable[None]]
+ErrorPage = Callable[[Request, int, str, str], Response]
+
+REQUEST_ID = "x-request-id"
+_SLOW_SECONDS = 0.5
+
+
+class BodyTooLarge(Refused):
+    """The request's body is larger than this endpoint takes."""
+
+    status = 413
+
+
+class BodyNotUtf8(Refused):
+    """The request's body is not valid UTF-8 JSON."""
+
+    status = 400
+
+
+def application(
+    name: str,
+    routers: Iterable[APIRouter],
+    *,
+    settings: Settings,
+    checks: Iterable[Check] = (),
+    error_page: ErrorPage | None = None,
+) -> FastAPI:
+    """A FastAPI application with `/ready`, problem documents (or `error_page`), bounded bodies and request ids.
+
+    `checks` are what the process needs to be ready; each raises when it is not so.
+    """
+    app = FastAPI(title=f"Banyan {name}", docs_url=None, redoc_url=None, openapi_url=None)
+    for router in routers:
+        app.include_router(router)
+
+    ready_checks = list(checks)
+
+    @app.get("/ready", include_in_schema=False)
+    async def ready() -> Response:
+        for check in ready_checks:
+            await check()
+        return Response(status_code=204)
+
+    def answer(request: Request, status: int, slug: str, detail: str, **more: object) -> Response:
+        if error_page is not None and not _wants_json(request):
+            return error_page(request, status, slug, detail)
+        return problem(status, slug, detail, request_id=request.headers.get(REQUEST_ID, ""), **more)
+
+    @app.exception_handler(Refusal)
+    async def refused(request: Request, refusal: Refusal) -> Response:
+        return answer(request, refusal.status, refusal.slug, refusal.detail)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, fault: RequestValidationError) -> Response:
+        errors = [{"in": [str(part) for part in error["loc"]], "detail": error["msg"]} for error in fault.errors()]
+        detail = "; ".join(f"{'.'.join(error['in'])}: {error['detail']}" for error in errors[:5])
+        return answer(request, 422, "invalid-request", detail, errors=errors[:50])
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, fault: HTTPException) -> Response:
+        response = answer(request, fault.status_code, _slug(fault.status_code), str(fault.detail))
+        response.headers.update(fault.headers or {})
+        return response
+
+    @app.exception_handler(Exception)
+    async def broken(request: Request, fault: Exception) -> Response:
+        return answer(request, 500, "internal-error", "Something of ours broke. Nothing of yours was changed.")
+
+    app.add_middleware(_Edge, process=name, max_body=settings.max_body)
+    return app
+
+
+def problem(status: int, slug: str, detail: str, **more: object) -> Response:
+    """An RFC 9457 problem document; `slug` is its stable `type`."""
+    body = {"type": f"/_banyan/problems/{slug}", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    body.update({key: value for key, value in more.items() if value})
+    headers = {"retry-after": "1"} if status == 503 else {}
+    return Response(msgspec.json.encode(body), status, headers, media_type="application/problem+json")
+
+
+def json_response(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A wire type encoded once, without FastAPI's own pass over it."""
+    return Response(msgspec.json.encode(value), status, headers, media_type="application/json")
+
+
+def listening_socket(path: Path) -> socket.socket:
+    """A Unix socket that only its owner may connect to."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    path.chmod(0o600)
+    listener.listen(1024)
+    return listener
+
+
+def inherited_or_own_socket(settings: Settings, process: str) -> socket.socket:
+    """The socket that the supervisor holds open across our restarts, or one of our own."""
+    descriptor = os.environ.pop("BANYAN_LISTEN_FD", None)
+    if descriptor is not None:
+        return socket.socket(fileno=int(descriptor))
+    settings.make_folders()
+    return listening_socket(settings.socket(process))
+
+
+async def serve(app: ASGIApp, listener: socket.socket, *, graceful_seconds: float = 5.0) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is in flight for at most `graceful_seconds`."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        http="httptools",
+        ws="none",
+        timeout_graceful_shutdown=int(graceful_seconds) or 1,
+        timeout_keep_alive=75,
+        server_header=False,
+        date_header=False,
+        h11_max_incomplete_event_size=65536,
+    )
+    server = uvicorn.Server(config)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    async def ask_to_stop() -> None:
+        await stop.wait()
+        server.should_exit = True
+
+    asking = asyncio.create_task(ask_to_stop())
+    # `_serve` and not `serve`: the latter takes the signals for itself and raises them again at the end.
+    await server._serve(sockets=[listener])
+    asking.cancel()
+
+
+class _Edge:
+    """Outermost: binds the request id to the log, bounds the body, and logs what was slow or went wrong."""
+
+    def __init__(self, app: ASGIApp, *, process: str, max_body: int) -> None:
+        self._app = app
+        self._process = process
+        self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        request_id = headers.get(REQUEST_ID.encode(), b"").decode("latin-1")
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._max_body:
+            await problem(413, "body-too-large", f"At most {self._max_body} bytes are taken here.")(
+                scope, receive, send
+            )
+            return
+        status = 0
+        started = asyncio.get_running_loop().time()
+        taken = 0
+
+        async def receive_bounded() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self._max_body:
+                raise BodyTooLarge(f"At most {self._max_body} bytes are taken here.")
+            return message
+
+        async def send_noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive_bounded, send_noting)
+        except Exception:
+            log.exception("request failed", method=scope["method"], path=scope["path"])
+            if status == 0:
+                await problem(500, "internal-error", "Something of ours broke.", request_id=request_id)(
+                    scope, receive, send
+                )
+            return
+        seconds = asyncio.get_running_loop().time() - started
+        if status >= 500 or seconds > _SLOW_SECONDS:
+            log.warning(
+                "request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 1)
+            )
+
+
+def _wants_json(request: Request) -> bool:
+    return request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", "text/html")
+
+
+def _slug(status: int) -> str:
+    return HTTPStatus(status).phrase.lower().replace(" ", "-")
+
+
+def run(main: Callable[[], Any]) -> None:
+    """Run a process's coroutine on uvloop."""
+    import uvloop
+
+    uvloop.run(main())

@@ -1,0 +1,104 @@
+"""The caller's half: one small connection pool on a Unix socket, every call under a deadline."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import aiohttp
+import msgspec
+import structlog
+
+from banyan.kit.errors import Refusal, Unavailable
+
+T = TypeVar("T")
+
+
+class ServiceAway(Unavailable):
+    """A service that this page needs does not answer just now; try again in a moment."""
+
+
+class ServiceRefused(Refusal):
+    """A service refused; `status`, `slug` and `detail` are those of its problem document."""
+
+    def __init__(self, status: int, slug: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self._slug = slug
+
+    @property
+    def slug(self) -> str:
+        return self._slug
+
+
+class HttpClient:
+    """Calls one service. `host` is the service's name on the private listener; `timeout` is seconds in all."""
+
+    def __init__(self, socket_path: Path, host: str, *, timeout: float = 3.0, limit: int = 64) -> None:
+        self._socket_path = socket_path
+        self._base = f"http://{host}"
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._limit = limit
+        self._session: aiohttp.ClientSession | None = None
+
+    async def get(self, path: str, kind: type[T], *, params: Mapping[str, str] | None = None) -> T:
+        return await self.call("GET", path, kind, params=params)
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        *,
+        params: Mapping[str, str] | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> T:
+        """The decoded answer. Raises ServiceRefused for 4xx, ServiceAway for anything else that is not 2xx."""
+        sent = {"accept": "application/json", **_request_id(), **(headers or {})}
+        data = None
+        if body is not None:
+            data = msgspec.json.encode(body)
+            sent["content-type"] = "application/json"
+        try:
+            async with self._open().request(
+                method, self._base + path, params=params, data=data, headers=sent, allow_redirects=False
+            ) as answer:
+                content = await answer.read()
+                status = answer.status
+        except (aiohttp.ClientError, OSError, TimeoutError) as fault:
+            raise ServiceAway from fault
+        if 400 <= status < 500:
+            raise _refusal(status, content)
+        if not 200 <= status < 300:
+            raise ServiceAway
+        if kind is type(None):
+            return kind()
+        try:
+            return msgspec.json.decode(content, type=kind)
+        except msgspec.DecodeError as fault:
+            raise ServiceAway from fault
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.UnixConnector(path=str(self._socket_path), limit=self._limit)
+            self._session = aiohttp.ClientSession(
+                connector=connector, timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar()
+            )
+        return self._session
+
+
+def _request_id() -> dict[str, str]:
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    return {"x-request-id": request_id} if request_id else {}
+
+
+def _refusal(status: int, content: bytes) -> ServiceRefused:
+    try:
+        document = msgspec.json.decode(content)
+        return ServiceRefused(status, str(document["type"]).rsplit("/", 1)[-1], str(document["detail"]))
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return ServiceRefused(status, "refused", f"The service answered {status}.")

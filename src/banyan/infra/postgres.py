@@ -1,0 +1,115 @@
+"""One context's database: a pool that bounds every wait, and transactions that end before the answer is sent."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from banyan.infra import databases
+from banyan.infra.settings import Settings
+from banyan.kit.errors import Unavailable
+
+Row: TypeAlias = asyncpg.Record
+Connection: TypeAlias = "asyncpg.Connection[Row] | PoolConnectionProxy[Row]"
+
+CONNECT_TIMEOUT = 3.0
+ACQUIRE_TIMEOUT = 2.0
+STATEMENT_TIMEOUT = 10.0
+
+
+class DatabaseAway(Unavailable):
+    """The database does not answer just now; try again in a moment. Nothing was changed."""
+
+
+class Database:
+    """A pool on one database. Every wait is bounded: a hung server costs a caller seconds, never a hang."""
+
+    def __init__(self, url: str, *, size: int = 10) -> None:
+        self._url = url
+        self._size = size
+        self._pool: asyncpg.Pool[Row] | None = None
+        self._opening = asyncio.Lock()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection in autocommit, for single statements. Raises DatabaseAway."""
+        pool = await self._open()
+        try:
+            connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as fault:
+            raise DatabaseAway from fault
+        try:
+            yield connection
+        except _AWAY as fault:
+            raise DatabaseAway from fault
+        finally:
+            await asyncio.shield(pool.release(connection, timeout=ACQUIRE_TIMEOUT))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A transaction: committed when the block ends, rolled back when it raises. Raises DatabaseAway."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def fetch(self, sql: str, *arguments: object) -> Sequence[Row]:
+        async with self.connection() as connection:
+            return await connection.fetch(sql, *arguments)
+
+    async def fetchrow(self, sql: str, *arguments: object) -> Row | None:
+        async with self.connection() as connection:
+            return await connection.fetchrow(sql, *arguments)
+
+    async def fetchval(self, sql: str, *arguments: object) -> Any:
+        async with self.connection() as connection:
+            return await connection.fetchval(sql, *arguments)
+
+    async def ready(self) -> None:
+        """Raises DatabaseAway unless the server answers."""
+        await self.fetchval("SELECT 1")
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            self._pool.terminate()
+
+    async def _open(self) -> "asyncpg.Pool[Row]":
+        async with self._opening:
+            if self._pool is None:
+                try:
+                    self._pool = await asyncpg.create_pool(
+                        self._url,
+                        min_size=0,
+                        max_size=self._size,
+                        timeout=CONNECT_TIMEOUT,
+                        command_timeout=STATEMENT_TIMEOUT,
+                        server_settings={
+                            "application_name": "banyan",
+                            "statement_timeout": f"{int(STATEMENT_TIMEOUT * 1000)}",
+                            "lock_timeout": "5000",
+                            "idle_in_transaction_session_timeout": "15000",
+                            "timezone": "UTC",
+                        },
+                    )
+                except _AWAY as fault:
+                    raise DatabaseAway from fault
+            return self._pool
+
+
+_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.QueryCanceledError,
+    asyncpg.ConnectionDoesNotExistError,
+)
+
+
+def database(settings: Settings, context: str, *, size: int = 10) -> Database:
+    """The database of a context: the embedded one, or the one at `BANYAN_<CONTEXT>_DATABASE_URL`."""
+    return Database(databases.url(settings, context), size=size)

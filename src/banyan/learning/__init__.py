@@ -1,0 +1,1 @@
+"""Courses: drafts and published versions, sections, lessons."""

@@ -1,0 +1,21 @@
+"""The processes there are. A new one is a line here and a file beside this one with `async def run(settings)`."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A deployable: `module` holds its `run`, `databases` are the contexts whose database it opens."""
+
+    name: str
+    module: str
+    databases: tuple[str, ...] = ()
+    demo_only: bool = False
+
+
+PROCESSES = (
+    Process("old-site", "banyan.processes.old_site", demo_only=True),
+    Process("gateway", "banyan.processes.gateway", ("gateway",)),
+    Process("learning", "banyan.processes.learning", ("learning",)),
+    Process("web", "banyan.processes.web"),
+)

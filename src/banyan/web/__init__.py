@@ -1,0 +1,1 @@
+"""The new site pages; they know the services only by their HTTP APIs."""
