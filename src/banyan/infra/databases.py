@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
 from banyan.infra.secrets import secret
@@ -40,6 +41,11 @@ def url(settings: Settings, context: str) -> str:
     return foreign_url(context) or embedded_url(settings, server_of(context), context, context, password)
 
 
+def socket_folder(settings: Settings) -> Path:
+    """A folder of its own, because under root it may belong to the user that PostgreSQL runs as."""
+    return settings.run / "pg"
+
+
 def embedded_url(settings: Settings, server: Server, database: str, role: str, password: str) -> str:
-    host = quote(str(settings.run), safe="")
+    host = quote(str(socket_folder(settings)), safe="")
     return f"postgresql://{role}:{quote(password)}@/{database}?host={host}&port={server.port}"

@@ -130,7 +130,7 @@ class Settings:
             folder.chmod(0o700)
 
     def _check(self) -> None:
-        if not 0 <= self.port <= 65535:
+        if not 1 <= self.port <= 65535:
             raise SettingError(f"BANYAN_PORT is {self.port}; it takes a port from 1 to 65535.")
         if self.legacy_url:
             parts = urlsplit(self.legacy_url)

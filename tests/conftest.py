@@ -1,0 +1,106 @@
+"""Fixtures every test may use: a real PostgreSQL server and empty databases on it."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from banyan.infra import databases, embedded
+from banyan.infra.databases import Server
+from banyan.infra.postgres import Database
+from banyan.infra.secrets import secret
+from banyan.infra.settings import Settings
+
+NO_SKIP = os.environ.get("BANYAN_NO_SKIP") == "1"
+SERVER = Server("test", 5599, ())
+
+
+def need(program: str) -> str:
+    """The path of a program the test needs; skips with the reason, or fails where skipping is forbidden."""
+    found = shutil.which(program)
+    if found is None:
+        reason = f"{program} is not installed"
+        if NO_SKIP:
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+class Postgres:
+    """A running embedded server; `url(database)` connects as its superuser."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def url(self, database: str) -> str:
+        password = secret(self.settings.secrets, f"postgres-{SERVER.name}-superuser")
+        return databases.embedded_url(self.settings, SERVER, database, embedded.SUPERUSER, password)
+
+    async def make_database(self) -> str:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        connection = await asyncpg.connect(self.url("postgres"))
+        try:
+            await connection.execute(f"CREATE DATABASE {name}")
+        finally:
+            await connection.close()
+        return name
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    folder = Path(tempfile.mkdtemp(prefix="by-", dir="/tmp"))
+    settings = Settings.read({"BANYAN_DATA": str(folder)})
+    settings.make_folders()
+    rights = embedded.privileges(settings)
+    embedded.initialise(settings, SERVER, rights)
+    log = (folder / "server.log").open("wb")
+    command = [*embedded.command(settings, SERVER, rights), "-c", "fsync=off", "-c", "max_connections=100"]
+    server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd="/")
+    try:
+        _wait_until_up(settings, server)
+        yield Postgres(settings)
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(timeout=20)
+        log.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_until_up(settings: Settings, server: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            asyncio.run(embedded.probe(settings, SERVER))
+            return
+        except (OSError, asyncpg.PostgresError, TimeoutError):
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+async def _empty_database(postgres: Postgres) -> AsyncIterator[Database]:
+    name = await postgres.make_database()
+    database = Database(postgres.url(name), size=5)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def learning_database(postgres: Postgres) -> AsyncIterator[Database]:
+    async for database in _empty_database(postgres):
+        yield database
+
+
+@pytest.fixture
+async def gateway_database(postgres: Postgres) -> AsyncIterator[Database]:
+    async for database in _empty_database(postgres):
+        yield database
