@@ -1,4 +1,4 @@
-"""A start-up self-check: with the wrong locale pg_trgm ignores Hangul without a word, and Korean search finds nothing."""
+"""A self-check: with the wrong locale pg_trgm ignores Hangul without a word, and Korean search finds nothing."""
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
