@@ -1,0 +1,49 @@
+"""The few icons there are: 20 px, strokes of 1.75 px, hidden from screen readers because words stand beside them."""
+
+from markupsafe import Markup
+
+_PATHS = {
+    "search": '<circle cx="9" cy="9" r="5.5"/><path d="m13.2 13.2 4 4"/>',
+    "language": (
+        '<circle cx="10" cy="10" r="7.2"/><path d="M2.8 10h14.4M10 2.8c2.2 2 3.2 4.4 3.2 7.2s-1 5.2-3.2 '
+        '7.2c-2.2-2-3.2-4.4-3.2-7.2s1-5.2 3.2-7.2"/>'
+    ),
+    "auto": ('<circle cx="10" cy="10" r="7.2"/><path d="M10 2.8v14.4a7.2 7.2 0 0 0 0-14.4" fill="currentColor"/>'),
+    "light": (
+        '<circle cx="10" cy="10" r="3.5"/><path d="M10 1.8v1.7m0 13v1.7M1.8 10h1.7m13 0h1.7M4.2 4.2l1.2 '
+        '1.2m9.2 9.2l1.2 1.2m0-11.6-1.2 1.2m-9.2 9.2-1.2 1.2"/>'
+    ),
+    "dark": '<path d="M16.8 11.8A7.2 7.2 0 0 1 8.2 3.2a7.2 7.2 0 1 0 8.6 8.6"/>',
+    "filter": '<path d="M3 5.5h14M5.5 10h9M8 14.5h4"/>',
+    "close": '<path d="m5 5 10 10M15 5 5 15"/>',
+    "check": '<path d="m4 10.5 4 4 8-9"/>',
+    "play": '<path d="M6.5 4.3v11.4L15.5 10z"/>',
+    "text": '<path d="M4 5h12M4 10h12M4 15h7"/>',
+    "clock": '<circle cx="10" cy="10" r="7.2"/><path d="M10 5.8V10l2.8 2"/>',
+    "people": (
+        '<circle cx="7.8" cy="6.8" r="3"/><path d="M2.3 16.5c.4-3 2.6-4.7 5.5-4.7s5.1 1.7 5.5 4.7M13.2 '
+        '4a3 3 0 0 1 0 5.6M15.3 12.3c1.3.7 2.1 2.1 2.4 4.2"/>'
+    ),
+    "lessons": (
+        '<path d="M10 5.5C8.5 4.2 6 3.8 3 4v11.5c3-.2 5.5.2 7 1.5 1.5-1.3 4-1.7 7-1.5V4c-3-.2-5.5.2-7 1.5M10 5.5V17"/>'
+    ),
+    "level": '<path d="M4 16.5V12m6 4.5V8m6 8.5v-13"/>',
+    "down": '<path d="m5 7.5 5 5 5-5"/>',
+    "next": '<path d="m7.5 5 5 5-5 5"/>',
+    "back": '<path d="m12.5 5-5 5 5 5"/>',
+    "refresh": '<path d="M16.5 10a6.5 6.5 0 1 1-2-4.7M16.5 2.8v3.7h-3.7"/>',
+    "warning": '<path d="M10 3 18 16.8H2zM10 8.2v4M10 14.6v.1"/>',
+}
+
+_ICONS = {
+    name: Markup(  # noqa: S704 - constant text of this file
+        '<svg class="icon" viewBox="0 0 20 20" width="20" height="20" fill="none" stroke="currentColor"'
+        ' stroke-width="1.75" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" focusable="false">'
+        f"{paths}</svg>"
+    )
+    for name, paths in _PATHS.items()
+}
+
+
+def icon(name: str) -> Markup:
+    return _ICONS[name]
