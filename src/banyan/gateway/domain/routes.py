@@ -15,7 +15,6 @@ Side = Literal["old", "new"]
 Fate = Literal["move", "keep", "retire"]
 
 ANY = "*"
-LARGEST_TABLE = 2000
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _METHOD = re.compile(r"[A-Z]{1,20}")
@@ -78,6 +77,10 @@ class RouteInvalid(Refused):
 
 class TableFull(Conflict):
     """The route table has as many rows as it takes; remove some first."""
+
+
+class SnapshotRefused(Refused):
+    """Envoy would not take this table. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,18 +151,6 @@ def check_side(route: Route, side: Side) -> None:
         raise NoOldSite(route.name)
     if side == "new" and route.service is None:
         raise NoNewSide(route.name)
-
-
-def check_addition(route: Route, table: Sequence[Route]) -> None:
-    """Whether a checked route fits into the table. Raises RouteExists, SameRequests, TableFull."""
-    if len(table) >= LARGEST_TABLE:
-        raise TableFull
-    for other in table:
-        if other.name == route.name:
-            raise RouteExists(other)
-    for other in table:
-        if same_requests(route, other):
-            raise SameRequests(other)
 
 
 def in_order(routes: Iterable[Route]) -> list[Route]:

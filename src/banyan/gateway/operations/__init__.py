@@ -1,0 +1,1 @@
+"""What changes the gateway: its route table and, through it, what Envoy serves."""
