@@ -8,6 +8,7 @@ import asyncio
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -19,8 +20,10 @@ from banyan.infra import databases, hangul
 from banyan.infra.databases import Server
 from banyan.infra.secrets import secret
 from banyan.infra.settings import Settings
+from banyan.infra.supervisor.child import dies_with_parent
 
 SUPERUSER = "postgres"
+STOP_SIGNAL = signal.SIGINT  # PostgreSQL's "fast shutdown": sessions are ended, nothing needs recovery
 _UNPRIVILEGED = "nobody"
 
 _PARAMETERS = {
@@ -140,7 +143,17 @@ def command(settings: Settings, server: Server, rights: Privileges) -> list[str]
     parameters = {**_PARAMETERS, "unix_socket_directories": str(databases.socket_folder(settings))}
     options = [part for name, value in parameters.items() for part in ("-c", f"{name}={value}")]
     folder = str(data_folder(settings, server))
-    return [*rights.prefix, str(binary("postgres")), "-D", folder, "-p", str(server.port), *options]
+    # After the prefix: a change of credentials makes the kernel forget the parent-death signal.
+    return [
+        *rights.prefix,
+        *dies_with_parent(STOP_SIGNAL),
+        str(binary("postgres")),
+        "-D",
+        folder,
+        "-p",
+        str(server.port),
+        *options,
+    ]
 
 
 async def probe(settings: Settings, server: Server) -> None:
@@ -150,6 +163,30 @@ async def probe(settings: Settings, server: Server) -> None:
         await connection.fetchval("SELECT 1", timeout=3)
     finally:
         connection.terminate()
+
+
+class Readiness:
+    """A server is ready when it answers and its databases are there. Keeps one connection, so that asking every
+    second costs next to nothing."""
+
+    def __init__(self, settings: Settings, server: Server) -> None:
+        self._settings = settings
+        self._server = server
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._provided = False
+
+    async def __call__(self) -> None:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await _connect(self._settings, self._server)
+        if not self._provided:
+            await provide(self._settings, self._server)
+            self._provided = True
+        try:
+            await self._connection.fetchval("SELECT 1", timeout=3)
+        except BaseException:
+            self._connection.terminate()
+            self._connection = None
+            raise
 
 
 async def provide(settings: Settings, server: Server) -> None:

@@ -37,6 +37,7 @@ class Settings:
     legacy_url: str = _setting(
         "BANYAN_LEGACY_URL", "", "The old site: http(s)://host[:port]. Empty: the demo's own, or none outside it."
     )
+    no_legacy: bool = _setting("BANYAN_NO_LEGACY", False, "There is no old site; the new side answers everything.")
     legacy_host: str = _setting("BANYAN_LEGACY_HOST", "", "Host header the old site gets instead of the public one.")
     legacy_ca: str = _setting("BANYAN_LEGACY_CA", "", "CA bundle (PEM) an https old site is verified with.")
     legacy_timeout: float = _setting(
@@ -138,6 +139,8 @@ class Settings:
                 raise SettingError(
                     f"BANYAN_LEGACY_URL (--legacy) is {self.legacy_url!r}; it takes http(s)://host[:port] with no path."
                 )
+        if self.legacy_url and self.no_legacy:
+            raise SettingError("BANYAN_LEGACY_URL (--legacy) and BANYAN_NO_LEGACY (--no-legacy) exclude each other.")
         if self.public_url and urlsplit(self.public_url).scheme not in ("http", "https"):
             raise SettingError(f"BANYAN_PUBLIC_URL is {self.public_url!r}; it takes http(s)://host[:port].")
         if self.access_log not in ("all", "errors", "off"):

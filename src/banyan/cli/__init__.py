@@ -1,0 +1,26 @@
+"""`banyan ...`: parses, calls, prints. Each noun has a file; what a command needs is imported when it runs."""
+
+import typer
+
+from banyan.cli import database, gateway, lifecycle, route
+
+app = typer.Typer(
+    name="banyan",
+    help="An online-course platform that grows around the site you already run.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("up")(lifecycle.up)
+app.command("stop")(lifecycle.stop)
+app.command("status")(lifecycle.status)
+app.command("run")(lifecycle.run)
+app.command("migrate")(database.migrate)
+app.command("seed")(database.seed)
+app.add_typer(route.app, name="route")
+app.add_typer(gateway.app, name="gateway")
+
+
+def main() -> None:
+    app(prog_name="banyan")

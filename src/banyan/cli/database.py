@@ -1,0 +1,44 @@
+"""`banyan migrate` and `banyan seed`."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from banyan.cli.options import Data, clear_errors, settings
+from banyan.infra.settings import Settings
+
+
+def migrate(data: Data = None) -> None:
+    """Bring every context's database to the newest version. Banyan's processes do the same when they start."""
+    from banyan.infra.migrations import MigrationError
+
+    with clear_errors(MigrationError):
+        asyncio.run(_migrate(settings(data)))
+
+
+def seed(
+    courses: Annotated[int, typer.Option(min=0, max=1_000_000)] = 300,
+    learners: Annotated[int, typer.Option(min=0, max=10_000_000)] = 2000,
+    data: Data = None,
+) -> None:
+    """Fill the new side with generated courses and people; a second run adds only what is missing."""
+    with clear_errors():
+        asyncio.run(_seed(settings(data), courses=courses, learners=learners))
+
+
+async def _migrate(told: Settings) -> None:
+    from banyan.infra import migrations, postgres
+    from banyan.processes import registry
+
+    for context in sorted({name for process in registry.PROCESSES for name in process.databases}):
+        database = postgres.database(told, context, size=1)
+        try:
+            applied = await migrations.migrate(database, context)
+        finally:
+            await database.close()
+        print(f"{context}: {', '.join(applied) if applied else 'nothing to do'}")
+
+
+async def _seed(told: Settings, *, courses: int, learners: int) -> None:
+    raise NotImplementedError

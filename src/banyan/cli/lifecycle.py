@@ -1,0 +1,121 @@
+"""`banyan up|stop|status|run`."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from banyan.cli.options import Data, Json, fail, settings
+from banyan.infra.settings import Settings
+from banyan.infra.supervisor import state
+from banyan.infra.supervisor import supervisor as supervising
+from banyan.infra.supervisor.state import SupervisorState
+
+DEMO_LOGINS = "learner@, instructor@, admin@ and operator@banyan.test, password banyan-demo"
+
+
+def up(
+    demo: Annotated[bool, typer.Option("--demo", help="With a small old site and seed data. Loopback only.")] = False,
+    legacy: Annotated[str | None, typer.Option("--legacy", help="The old site: http(s)://host[:port].")] = None,
+    no_legacy: Annotated[bool, typer.Option("--no-legacy", help="There is no old site.")] = False,
+    host: Annotated[str | None, typer.Option(help="Address of the front door.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the front door.", show_default="8000")] = None,
+    data: Data = None,
+    reload: Annotated[bool, typer.Option("--reload", help="Restart a process whose files are edited.")] = False,
+) -> None:
+    """Start everything on this machine; Ctrl-C stops it cleanly."""
+    from banyan.infra.embedded import EmbeddedPostgresError
+    from banyan.infra.settings import SettingError
+    from banyan.infra.supervisor.state import AlreadyRunning
+    from banyan.processes import up as process
+
+    told = settings(
+        data,
+        BANYAN_DEMO="1" if demo else None,
+        BANYAN_LEGACY_URL=legacy,
+        BANYAN_NO_LEGACY="1" if no_legacy else None,
+        BANYAN_HOST=host,
+        BANYAN_PORT=port,
+        BANYAN_RELOAD="1" if reload else None,
+    )
+    if not (told.demo or told.legacy_url or told.no_legacy):
+        fail("Say what stands behind the gateway: --legacy URL (your site), --no-legacy, or --demo.", code=2)
+    try:
+        asyncio.run(process.up(told, _Console(told)))
+    except (AlreadyRunning, process.PortTaken, EmbeddedPostgresError, SettingError) as fault:
+        fail(str(fault))
+    except PermissionError as fault:
+        fail(f"{fault.filename} cannot be used: {fault.strerror}. Choose another folder with --data.")
+
+
+def stop(data: Data = None) -> None:
+    """Stop the Banyan that runs on this data folder."""
+    told = settings(data)
+    if not supervising.stop(told, tell=print):
+        print(f"Banyan does not run on {told.data}.")
+
+
+def status(data: Data = None, as_json: Json = False) -> None:
+    """Show every process: state, since when, restarts."""
+    told = settings(data)
+    running = state.read_living(told)
+    if as_json:
+        print(_json(running))
+    elif running is None:
+        print(f"Banyan does not run on {told.data}.")
+    else:
+        print(f"Banyan {running.version} at {running.url}, process {running.pid}")
+        Console().print(_table(running))
+    if running is None or any(child.state != "ready" for child in running.processes):
+        raise typer.Exit(1)
+
+
+def run(process: Annotated[str, typer.Argument(help="A name from `banyan status`.")], data: Data = None) -> None:
+    """Run one process in the foreground, for any scheduler."""
+    from banyan.processes import run as running
+
+    try:
+        running.run(process, settings(data))
+    except running.UnknownProcess as fault:
+        fail(str(fault), code=2)
+
+
+class _Console:
+    """Progress as plain lines, so that it reads the same in a terminal and in a log."""
+
+    def __init__(self, told: Settings) -> None:
+        self._told = told
+
+    def ready(self, name: str, seconds: float) -> None:
+        print(f"  ready    {name:<16} {seconds:5.1f} s", flush=True)
+
+    def trouble(self, name: str, detail: str) -> None:
+        print(f"  TROUBLE  {name:<16} {detail}", flush=True)
+
+    def say(self, text: str) -> None:
+        print(text, flush=True)
+        if text.startswith("Banyan is ready") and self._told.demo:
+            print(f"Demo log-ins: {DEMO_LOGINS}", flush=True)
+            print(f"Console: {self._told.url}/_banyan/console", flush=True)
+
+
+def _json(running: SupervisorState | None) -> str:
+    if running is None:
+        return json.dumps({"running": False, "ready": False, "processes": []})
+    known = msgspec.to_builtins(running)
+    ready = running.ready and all(child.state == "ready" for child in running.processes)
+    return json.dumps({"running": True, **known, "ready": ready}, ensure_ascii=False, indent=2)
+
+
+def _table(running: SupervisorState) -> Table:
+    table = Table("process", "state", "for", "pid", "restarts", "detail", box=None)
+    now = datetime.now(UTC)
+    for child in running.processes:
+        age = f"{(now - child.since).total_seconds():.0f} s"
+        table.add_row(child.name, child.state, age, str(child.pid or "-"), str(child.restarts), child.detail)
+    return table

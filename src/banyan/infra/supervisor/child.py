@@ -1,0 +1,227 @@
+"""One child process: started, probed until ready, watched, started again when it dies, stopped at last."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from banyan.infra.settings import Settings
+from banyan.infra.supervisor import state
+from banyan.infra.supervisor.logs import RotatingLog
+from banyan.infra.supervisor.state import ChildState, Kind, State
+
+_PROBE_EVERY = 1.0
+_PROBE_WHILE_STARTING = 0.05
+_PROBE_TIMEOUT = 5.0
+_DEATHS_BEFORE_FAILING = 4
+_LIVED_LONG = 10.0
+_LONGEST_LINE = 65536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """What a child is. `probe` raises until the child is ready; `listener` is a socket that outlives its restarts;
+    `before_stop` is a courtesy before `stop_signal`, such as draining."""
+
+    name: str
+    kind: Kind
+    command: list[str]
+    probe: Callable[[], Awaitable[None]]
+    environ: Mapping[str, str]
+    stop_signal: signal.Signals = signal.SIGTERM
+    listener: socket.socket | None = None
+    before_stop: Callable[[], Awaitable[None]] | None = None
+
+
+class Child:
+    """Keeps one process running; `on_change` hears of every new state."""
+
+    def __init__(self, spec: Spec, settings: Settings, on_change: Callable[[], None]) -> None:
+        self.spec = spec
+        self.state = ChildState(
+            name=spec.name, kind=spec.kind, state="stopped", since=_now(), stop_signal=spec.stop_signal
+        )
+        self.first_ready = asyncio.Event()
+        self._settings = settings
+        self._on_change = on_change
+        self._log = RotatingLog(
+            settings.logs / f"{spec.name}.log",
+            process=spec.name,
+            limit=settings.log_bytes,
+            keep=settings.log_files,
+        )
+        self._process: Process | None = None
+        self._stopping = False
+        self._restart_asked = False
+        self._running: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._running = asyncio.create_task(self._keep_running(), name=f"child {self.spec.name}")
+
+    async def stop(self) -> None:
+        """Ask, wait, kill; returns when the process is gone."""
+        self._stopping = True
+        if self._process is not None and self._process.returncode is None:
+            self._change("stopping")
+            if self.spec.before_stop is not None:
+                with contextlib.suppress(Exception):
+                    await asyncio.wait_for(self.spec.before_stop(), self._settings.drain + 5)
+            await self._end_process()
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+        self._change("stopped", pid=None)
+        self._log.close()
+
+    async def restart(self, reason: str) -> None:
+        """Stop the process now and start it again without a wait."""
+        self._restart_asked = True
+        self._change("stopping", detail=reason)
+        await self._end_process()
+
+    async def _keep_running(self) -> None:
+        deaths = 0
+        while not self._stopping:
+            started = asyncio.get_running_loop().time()
+            try:
+                await self._run_once()
+            except OSError as fault:
+                self._change(self.state.state, detail=f"cannot be started: {fault}")
+            if self._stopping:
+                return
+            lived = asyncio.get_running_loop().time() - started
+            deaths = 1 if lived > _LIVED_LONG or self._restart_asked else deaths + 1
+            # The first restart is at once: most deaths are single ones, and somebody waits.
+            wait = 0.0 if deaths == 1 else min(0.25 * 2 ** (deaths - 2), self._settings.backoff)
+            self._restart_asked = False
+            failing = deaths >= _DEATHS_BEFORE_FAILING
+            self._change(
+                "failing" if failing else "backoff", pid=None, restarts=self.state.restarts + 1, detail=self._epitaph()
+            )
+            await asyncio.sleep(wait)
+
+    async def _run_once(self) -> None:
+        self._change("failing" if self.state.state == "failing" else "starting", pid=None)
+        self._process = process = await self._spawn()
+        self._change(self.state.state, pid=process.pid, detail="")
+        pump = asyncio.create_task(self._pump(process))
+        watch = asyncio.create_task(self._watch(process))
+        try:
+            await process.wait()
+        finally:
+            watch.cancel()
+            # What a dead process leaves in its group (a hung helper, say) goes with it.
+            _signal_group(process.pid, signal.SIGKILL)
+            await asyncio.wait([pump], timeout=1)
+            pump.cancel()
+
+    async def _spawn(self) -> Process:
+        environ = dict(self.spec.environ)
+        descriptors: tuple[int, ...] = ()
+        if self.spec.listener is not None:
+            descriptors = (self.spec.listener.fileno(),)
+            environ["BANYAN_LISTEN_FD"] = str(descriptors[0])
+        return await asyncio.create_subprocess_exec(
+            *dies_with_parent(self.spec.stop_signal),
+            *self.spec.command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=PIPE,
+            stderr=STDOUT,
+            env=environ,
+            pass_fds=descriptors,
+            start_new_session=True,
+            limit=_LONGEST_LINE,
+        )
+
+    async def _pump(self, process: Process) -> None:
+        stream = process.stdout
+        if stream is None:
+            return
+        while True:
+            try:
+                line = await stream.readline()
+            except ValueError:  # longer than the limit: what was buffered is dropped, the rest is a line of its own
+                continue
+            if not line:
+                return
+            self._log.write(line)
+
+    async def _watch(self, process: Process) -> None:
+        """Report readiness, and kill a process that hangs: the loop above then starts another."""
+        loop = asyncio.get_running_loop()
+        last_answer = loop.time()
+        ready = False
+        while True:
+            try:
+                await asyncio.wait_for(self.spec.probe(), _PROBE_TIMEOUT)
+            except Exception as fault:
+                silent = loop.time() - last_answer
+                limit = self._settings.hang_timeout if ready else self._settings.ready_timeout
+                if ready and silent > _PROBE_TIMEOUT and self.state.state == "ready":
+                    self._change("starting", detail=f"does not answer: {_short(fault)}")
+                if silent > limit:
+                    self._change("backoff", detail=f"did not answer for {silent:.0f} s and was killed")
+                    _signal_group(process.pid, signal.SIGKILL)
+                    return
+                await asyncio.sleep(_PROBE_EVERY if ready else _PROBE_WHILE_STARTING)
+                continue
+            last_answer = loop.time()
+            if self.state.state != "ready" and not self._stopping and not self._restart_asked:
+                ready = True
+                self._change("ready", detail="")
+                self.first_ready.set()
+            await asyncio.sleep(_PROBE_EVERY)
+
+    async def _end_process(self) -> None:
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(self.spec.stop_signal)
+        try:
+            await asyncio.wait_for(process.wait(), self._settings.stop_timeout)
+        except TimeoutError:
+            _signal_group(process.pid, signal.SIGKILL)
+            await process.wait()
+
+    def _epitaph(self) -> str:
+        code = self._process.returncode if self._process is not None else None
+        if code is None:
+            return self.state.detail
+        if self.state.detail.startswith("did not answer"):
+            return self.state.detail
+        return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+    def _change(self, to: State, **changes: object) -> None:
+        moved = to != self.state.state
+        fields = {"state": to, "since": _now() if moved else self.state.since, **changes}
+        if "pid" in fields:
+            pid = fields["pid"]
+            fields["ticks"] = state.start_ticks(pid) if isinstance(pid, int) else 0
+        self.state = replace(self.state, **fields)  # type: ignore[arg-type] # a dict of fields of their own types
+        self._on_change()
+
+
+def dies_with_parent(stop_signal: signal.Signals) -> list[str]:
+    """A prefix that makes the kernel stop the child when the supervisor is gone; exec keeps it, and so the pid."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", stop_signal.name.removeprefix("SIG"), "--"] if setpriv else []
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def _short(fault: Exception) -> str:
+    return (str(fault) or type(fault).__name__)[:200]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,42 @@
+"""Readiness by one small HTTP request over a Unix socket; aiohttp would cost the supervisor half its start-up."""
+
+import asyncio
+import contextlib
+import json
+from pathlib import Path
+
+
+class NotReady(Exception):
+    """The process answered that it is not ready; the message is its reason."""
+
+
+async def http_ready(socket_path: Path, path: str) -> None:
+    """Raises NotReady unless `GET path` answers 2xx, OSError if nobody answers."""
+    reader, writer = await asyncio.open_unix_connection(str(socket_path))
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nhost: probe\r\nconnection: close\r\n\r\n".encode())
+        await writer.drain()
+        answer = await reader.read(65536)
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status = head[9:12]
+    if not status.startswith(b"2"):
+        raise NotReady(_reason(body) or f"{path} answered {status.decode('ascii', 'replace') or 'nothing'}")
+
+
+async def tcp_open(host: str, port: int) -> None:
+    """Raises OSError unless somebody listens there."""
+    _, writer = await asyncio.open_connection(host, port)
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+
+
+def _reason(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return body.decode("utf-8", "replace").strip()[:200]

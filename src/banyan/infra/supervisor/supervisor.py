@@ -1,0 +1,195 @@
+"""The parent of all: takes the data folder, clears up after a killed run, starts stages in order, stops them in
+reverse, and tells the state file and a guardian what it started."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from banyan import __version__
+from banyan.infra.settings import Settings
+from banyan.infra.supervisor import guardian, state
+from banyan.infra.supervisor.child import Child, Spec
+from banyan.infra.supervisor.state import ChildState, DataFolderLock, SupervisorState
+
+
+class Progress(Protocol):
+    """Told what happens, for a person to read."""
+
+    def ready(self, name: str, seconds: float) -> None: ...
+
+    def trouble(self, name: str, detail: str) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+
+class Supervisor:
+    """Owns the children of one data folder. Use as an async context manager; leaving it stops everything."""
+
+    def __init__(self, settings: Settings, progress: Progress) -> None:
+        self.children: dict[str, Child] = {}
+        self._settings = settings
+        self._progress = progress
+        self._lock = DataFolderLock(settings)
+        self._started_at = datetime.now(UTC)
+        self._ready = False
+        self._stop_asked = asyncio.Event()
+        self._guardian: asyncio.subprocess.Process | None = None
+        self._troubled: set[str] = set()
+
+    async def __aenter__(self) -> "Supervisor":
+        """Raises AlreadyRunning if another supervisor has this data folder."""
+        self._lock.take()
+        await asyncio.to_thread(_end_leftovers, self._settings)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            # The handler stays during the stop, so that a second signal changes nothing.
+            loop.add_signal_handler(number, self._stop_asked.set)
+        self._write_state()
+        self._guardian = await _start_guardian(self._settings)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stop_all()
+        if self._guardian is not None and self._guardian.stdin is not None:
+            self._guardian.stdin.close()
+            await self._guardian.wait()
+        state.path(self._settings).unlink(missing_ok=True)
+        self._lock.close()
+
+    async def start(self, specs: Sequence[Spec], *, wait: float) -> None:
+        """Start children side by side and wait until all are ready, a stop is asked for, or `wait` seconds are over;
+        what is not ready by then is reported and goes on trying."""
+        started = time.monotonic()
+        new = [Child(spec, self._settings, self._changed) for spec in specs]
+        for child in new:
+            self.children[child.spec.name] = child
+            child.start()
+        waiting = {asyncio.create_task(_until_ready(child)): child for child in new}
+        stop = asyncio.create_task(self._stop_asked.wait())
+        pending = set(waiting)
+        while pending and not self._stop_asked.is_set():
+            left = wait - (time.monotonic() - started)
+            done, _ = await asyncio.wait({*pending, stop}, timeout=max(left, 0), return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                break
+            for task in [task for task in pending if task in done]:
+                self._progress.ready(waiting[task].spec.name, time.monotonic() - started)
+            pending = {task for task in pending if task not in done}
+        for task in pending:
+            task.cancel()
+            if not self._stop_asked.is_set():
+                child = waiting[task]
+                self._progress.trouble(child.spec.name, child.state.detail or "not ready yet; Banyan goes on trying")
+        stop.cancel()
+
+    def announce_ready(self) -> None:
+        self._ready = True
+        self._write_state()
+
+    @property
+    def stop_asked(self) -> bool:
+        return self._stop_asked.is_set()
+
+    async def wait_for_stop(self, *beside: Coroutine[None, None, None]) -> None:
+        """Run `beside` until somebody asks to stop."""
+        tasks = [asyncio.create_task(work) for work in beside]
+        await self._stop_asked.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _stop_all(self) -> None:
+        """The last started first, one kind at a time: Envoy, so that nobody is let in; processes; databases."""
+        for kind in ("envoy", "process", "postgres"):
+            of_kind = [child for child in self.children.values() if child.spec.kind == kind]
+            await asyncio.gather(*(child.stop() for child in of_kind))
+
+    def _changed(self) -> None:
+        self._write_state()
+        for name, child in self.children.items():
+            if child.state.state == "failing" and name not in self._troubled:
+                self._troubled.add(name)
+                where = self._settings.logs / f"{name}.log"
+                self._progress.trouble(name, f"keeps dying ({child.state.detail}); the rest goes on. See {where}")
+            elif child.state.state == "ready" and name in self._troubled:
+                self._troubled.discard(name)
+                self._progress.say(f"{name} is back")
+
+    def _write_state(self) -> None:
+        # Written before anything else happens, because the guardian reads it when we are gone.
+        state.write(
+            self._settings,
+            SupervisorState(
+                pid=os.getpid(),
+                ticks=state.start_ticks(os.getpid()),
+                url=self._settings.url,
+                version=__version__,
+                started_at=self._started_at,
+                ready=self._ready,
+                processes=[child.state for child in self.children.values()],
+            ),
+        )
+
+
+async def _until_ready(child: Child) -> None:
+    await child.first_ready.wait()
+
+
+async def _start_guardian(settings: Settings) -> asyncio.subprocess.Process:
+    script = Path(guardian.__file__)
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-I",
+        "-S",
+        str(script),
+        str(state.path(settings)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _end_leftovers(settings: Settings) -> None:
+    """End children of a killed run that still live, and remove its sockets."""
+    old = state.read(settings)
+    left = [child for child in old.processes if _lives(child)] if old is not None else []
+    for child in left:
+        _signal(child, child.stop_signal)
+    deadline = time.monotonic() + settings.stop_timeout
+    while any(_lives(child) for child in left) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for child in left:
+        if _lives(child):
+            _signal(child, signal.SIGKILL)
+    for stale in settings.run.glob("*.sock"):
+        stale.unlink(missing_ok=True)
+
+
+def _lives(child: ChildState) -> bool:
+    return child.pid is not None and state.is_alive(child.pid, child.ticks)
+
+
+def _signal(child: ChildState, number: int) -> None:
+    if child.pid is not None:
+        with contextlib.suppress(OSError):
+            os.killpg(child.pid, number)
+
+
+def stop(settings: Settings, *, tell: Callable[[str], None]) -> bool:
+    """Ask the supervisor of a data folder to stop and wait until it has; False if none runs."""
+    running = state.read_living(settings)
+    if running is None:
+        return False
+    tell(f"Stopping Banyan (process {running.pid}) ...")
+    os.kill(running.pid, signal.SIGTERM)
+    while state.is_alive(running.pid, running.ticks):
+        time.sleep(0.05)
+    return True

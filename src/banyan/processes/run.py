@@ -1,0 +1,40 @@
+"""`banyan run NAME`: one process, for the supervisor or any other scheduler."""
+
+import importlib
+import os
+import sys
+
+import uvloop
+
+from banyan.infra import logs
+from banyan.infra.settings import SettingError, Settings
+from banyan.infra.supervisor import reload
+from banyan.processes import registry
+
+
+class UnknownProcess(Exception):
+    """There is no process of that name."""
+
+
+def run(name: str, settings: Settings) -> None:
+    """Run a process until SIGTERM. Raises UnknownProcess."""
+    known = {process.name: process for process in registry.PROCESSES}
+    if name not in known:
+        raise UnknownProcess(f"There is no process '{name}'. There are: {', '.join(sorted(known))}.")
+    logs.configure(name)
+    module = importlib.import_module(known[name].module)
+    settings.make_folders()
+    reload.note_modules(settings, name)
+    uvloop.run(module.run(settings))
+
+
+def main() -> None:
+    """The supervisor's short way in, without the command line's own imports."""
+    try:
+        run(sys.argv[1], Settings.read(os.environ))
+    except (SettingError, UnknownProcess) as fault:
+        sys.exit(f"banyan: {fault}")
+
+
+if __name__ == "__main__":
+    main()
