@@ -1,0 +1,1 @@
+"""What changes courses: one method, one transaction."""

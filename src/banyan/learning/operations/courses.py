@@ -1,0 +1,43 @@
+"""Writing and publishing courses."""
+
+from datetime import datetime
+
+from banyan.infra.postgres import Database
+from banyan.kit import ids
+from banyan.learning import store
+from banyan.learning.domain import Content, Course, CourseId, PersonId, Version, VersionId, usable_slug
+
+
+class Courses:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(self, *, slug: str, instructor_id: PersonId, content: Content, now: datetime) -> Course:
+        """A new course with its first draft. Raises what the rules refuse, SlugTaken, PersonUnknown."""
+        content = content.checked()
+        draft = Version(id=VersionId(ids.uuid7()), number=1, revision=1, lessons=len(list(content.lessons)))
+        course = Course(id=CourseId(ids.uuid7()), slug=usable_slug(slug), instructor_id=instructor_id, draft=draft)
+        async with self._database.transaction() as tx:
+            await store.insert_course(tx, course, now=now)
+            await store.save_draft(tx, course.id, draft, content, now=now)
+        return course
+
+    async def write_draft(self, *, course_id: CourseId, revision: int, content: Content, now: datetime) -> Version:
+        """Save the draft that was opened at `revision`. Raises what the rules refuse, DraftChanged, CourseUnknown."""
+        content = content.checked()
+        async with self._database.transaction() as tx:
+            course = await store.lock_course(tx, course_id)
+            draft = course.next_draft(
+                revision=revision, new_id=VersionId(ids.uuid7()), lessons=len(list(content.lessons))
+            )
+            await store.save_draft(tx, course_id, draft, content, now=now)
+        return draft
+
+    async def publish(self, *, course_id: CourseId, version_id: VersionId, by: PersonId, now: datetime) -> Course:
+        """Show learners this version, from this moment. Raises NoLessons, AlreadyPublished, VersionUnknown."""
+        async with self._database.transaction() as tx:
+            course = await store.lock_course(tx, course_id)
+            version = await store.load_version(tx, course_id, version_id)
+            published = course.publish(version, now=now)
+            await store.save_published(tx, published, publication_id=ids.uuid7(), by=by, now=now)
+        return published
