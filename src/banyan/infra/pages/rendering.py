@@ -11,7 +11,7 @@ from fastapi import Request, Response
 from banyan.infra.pages import catalogs, reader
 from banyan.infra.pages.asset_set import Assets
 from banyan.infra.pages.formats import Formats
-from banyan.infra.pages.icons import icon
+from banyan.infra.pages.icons import MARK, icon
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -32,7 +32,11 @@ HEADERS = {
 
 
 class Pages:
-    """`templates` and `locales` are the context's own folders; `names` are globals its templates may call."""
+    """One context's pages: `templates` and `locales` are its folders, `names` globals that its templates may call.
+
+    `vocabulary` gives the English words of codes in the data (`beginner`); `{{ course.level|word }}` says them in the
+    reader's language, and a code it does not know as it came. Never give `_()` a value: it trusts its text.
+    """
 
     def __init__(
         self,
@@ -41,14 +45,13 @@ class Pages:
         locales: Path,
         assets: Assets,
         names: Mapping[str, object] | None = None,
+        vocabulary: Mapping[str, str] | None = None,
         secure_cookies: bool = False,
     ) -> None:
         self._secure_cookies = secure_cookies
-        self._words = {locale: catalogs.translations(locales, locale) for locale in reader.LOCALES}
+        known = {"asset": assets.url, "icon": icon, "mark": MARK, **(names or {})}
         self._environments = {
-            locale: _environment(
-                templates, locale, self._words[locale], {"asset": assets.url, "icon": icon, **(names or {})}
-            )
+            locale: _environment(templates, catalogs.translations(locales, locale), locale, known, vocabulary or {})
             for locale in reader.LOCALES
         }
 
@@ -80,13 +83,13 @@ class Pages:
         """The redirect that stores a choice of language or colours, where the request makes one."""
         return reader.remember(request, secure=self._secure_cookies)
 
-    def translate(self, locale: reader.Locale, text: str) -> str:
-        """A word outside a template, for instance of an error."""
-        return self._words[locale].gettext(text)
-
 
 def _environment(
-    templates: Path, locale: reader.Locale, words: gettext.NullTranslations, names: Mapping[str, object]
+    templates: Path,
+    words: gettext.NullTranslations,
+    locale: reader.Locale,
+    names: Mapping[str, object],
+    vocabulary: Mapping[str, str],
 ) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
@@ -98,8 +101,10 @@ def _environment(
         auto_reload=False,
         cache_size=-1,
     )
-    environment.install_gettext_translations(words, newstyle=True)  # type: ignore[attr-defined]  # added by the i18n extension
+    environment.install_gettext_translations(words, newstyle=True)  # type: ignore[attr-defined]  # from the extension
+    spoken = {code: words.gettext(text) for code, text in vocabulary.items()}
     environment.filters.update(Formats(locale).filters)
+    environment.filters["word"] = lambda code: spoken.get(code) or code.replace("-", " ")
     environment.globals.update(names)
     for name in environment.list_templates():
         environment.get_template(name)
