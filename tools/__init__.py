@@ -1,0 +1,1 @@
+"""What `make check` and `make fresh` run beside the well-known tools."""
