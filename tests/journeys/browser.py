@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from playwright.async_api import BrowserContext, ConsoleMessage, Error, Page, async_playwright
@@ -20,6 +20,7 @@ ARGUMENTS = (
     "--disable-domain-reliability",
     "--disable-sync",
     "--no-first-run",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",  # nothing leaves the machine
 )
 
 
@@ -75,7 +76,8 @@ async def visitor(
         try:
             yield seen
         except BaseException:
-            await _keep_last_sight(seen)
+            with suppress(Error):  # the page may be what failed; its own error is the one to report
+                await seen.screenshot("failed")
             raise
         finally:
             await browser.close()
@@ -88,10 +90,3 @@ def _place_for_pictures() -> tuple[Path, str]:
     node = os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0]
     file, _, test = node.partition("::")
     return ARTEFACTS / Path(file).stem, re.sub(r"[^\w.=-]+", "-", test).strip("-")
-
-
-async def _keep_last_sight(visitor: Visitor) -> None:
-    try:
-        await visitor.screenshot("failed")
-    except Error:
-        pass  # the page may be what failed; its error is the one to report
