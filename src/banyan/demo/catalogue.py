@@ -116,7 +116,7 @@ def course(number: int, *, people: int = _FIRST_AUDIENCE) -> DemoCourse:
 def enrolments(of: Iterable[DemoCourse], *, people: int = _FIRST_AUDIENCE) -> Iterator[DemoEnrolment]:
     """Who takes these courses: exactly `learners` people each. `people` is what the courses were asked for with."""
     for taken in of:
-        rng = Random(f"banyan learners {taken.number}")
+        rng = dice("learners", taken.number)
         for number in rng.sample(_audience(taken.number, people), taken.learners):
             earliest = max(taken.published_on, staff.joined_on(number))
             since = int((staff.TODAY - earliest).total_seconds() * rng.random())
