@@ -12,6 +12,8 @@ from .exchange import Answer, Request
 from .front_door import FrontDoor
 from .wordpress import WordPress
 
+pytestmark = pytest.mark.xdist_group("wordpress")
+
 GZIP = {"Accept-Encoding": "gzip"}
 CSS = "/wp-includes/css/dist/block-library/style.min.css"
 PNG = "/wp-includes/images/rss-2x.png"

@@ -7,11 +7,14 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import httpx
+import pytest
 from playwright.async_api import Page, expect
 
 from . import browser
 from .front_door import FrontDoor
 from .wordpress import WordPress
+
+pytestmark = pytest.mark.xdist_group("wordpress")
 
 FIFTY_MEGABYTES = 50 * 1024 * 1024
 MINUTES = 60_000
