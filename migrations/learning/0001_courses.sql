@@ -53,10 +53,13 @@ ALTER TABLE course
     ADD FOREIGN KEY (id, published_version_id) REFERENCES course_version (course_id, id) DEFERRABLE INITIALLY DEFERRED;
 
 CREATE TABLE section (
-    version_id uuid NOT NULL REFERENCES course_version,
+    version_id uuid NOT NULL,
     position integer NOT NULL CHECK (position > 0),
+    course_id uuid NOT NULL,
     title text NOT NULL CHECK (char_length(title) BETWEEN 1 AND 200),
-    PRIMARY KEY (version_id, position)
+    PRIMARY KEY (version_id, position),
+    UNIQUE (course_id, version_id, position),
+    FOREIGN KEY (course_id, version_id) REFERENCES course_version (course_id, id)
 );
 
 -- What progress, notes and questions refer to: it stays the same lesson when a new version renames or moves it.
@@ -77,9 +80,8 @@ CREATE TABLE lesson_version (
     preview boolean NOT NULL,
     duration_seconds integer NOT NULL CHECK (duration_seconds BETWEEN 0 AND 86400),
     PRIMARY KEY (version_id, section_position, position),
-    UNIQUE (version_id, lesson_id),
-    FOREIGN KEY (version_id, section_position) REFERENCES section (version_id, position),
-    FOREIGN KEY (course_id, version_id) REFERENCES course_version (course_id, id),
+    UNIQUE (lesson_id, version_id),
+    FOREIGN KEY (course_id, version_id, section_position) REFERENCES section (course_id, version_id, position),
     FOREIGN KEY (course_id, lesson_id) REFERENCES lesson (course_id, id)
 );
 
@@ -99,7 +101,6 @@ CREATE INDEX course_popular ON course (learners DESC, id DESC) WHERE published_v
 CREATE INDEX course_by_instructor ON course (instructor_id);
 CREATE UNIQUE INDEX course_by_published_version ON course (published_version_id);
 CREATE INDEX course_version_title ON course_version USING gin (title gin_trgm_ops);
-CREATE INDEX lesson_version_by_lesson ON lesson_version (lesson_id);
 CREATE INDEX publication_by_version ON publication (version_id);
 CREATE INDEX publication_by_course ON publication (course_id, published_at);
 

@@ -26,6 +26,7 @@ HIGHEST_PRICE = 100_000_000
 LONGEST_LESSON_SECONDS = 86_400
 
 _SLUG = re.compile(r"\w+(?:-\w+)*")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _CATEGORY = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
@@ -232,7 +233,7 @@ def _text(name: str, text: str, longest: int) -> str:
     normal = unicodedata.normalize("NFC", text)
     if len(normal) > longest:
         raise TextNotUsable(f"The {name} is longer than {longest} characters.")
-    if any(unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t" for character in normal):
+    if _CONTROL.search(normal):
         raise TextNotUsable(f"The {name} has control characters in it.")
     return normal.strip()
 

@@ -54,6 +54,8 @@ JOIN person p ON p.id = c.instructor_id
 WHERE c.slug = $1
 """
 
+IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM course)"
+
 _sections = msgspec.json.Decoder(list[wire.Section])
 
 Sort = Literal["newest", "popular"]
@@ -101,6 +103,11 @@ async def course_page(database: Database, slug: str) -> wire.Course:
     facts = dict(row)
     facts["sections"] = _sections.decode(facts["sections"] or "[]")
     return wire.Course(**facts)
+
+
+async def is_empty(database: Database) -> bool:
+    """Whether there is no course at all, not even a draft."""
+    return bool(await database.fetchval(IS_EMPTY))
 
 
 def _cursor(sort: Sort, last: wire.CourseCard) -> str:

@@ -12,7 +12,6 @@ from banyan.learning.domain import (
     Course,
     CourseId,
     CourseUnknown,
-    LessonId,
     LessonOfAnotherCourse,
     PersonId,
     PersonUnknown,
@@ -55,7 +54,7 @@ COLUMNS = {
         "duration_seconds",
         "written_at",
     ),
-    "section": ("version_id", "position", "title"),
+    "section": ("version_id", "position", "course_id", "title"),
     "lesson": ("id", "course_id"),
     "lesson_version": (
         "version_id",
@@ -156,7 +155,7 @@ async def save_draft(tx: Connection, course_id: CourseId, draft: Version, conten
     await tx.execute(KEEP_LESSONS, lesson_ids, course_id)
     if await tx.fetchval(FOREIGN_LESSON, lesson_ids, course_id) is not None:
         raise LessonOfAnotherCourse
-    await load_rows(tx, "section", section_records(draft.id, content))
+    await load_rows(tx, "section", section_records(course_id, draft.id, content))
     await load_rows(tx, "lesson_version", lesson_records(course_id, draft.id, content))
 
 
@@ -209,8 +208,10 @@ def version_record(course_id: CourseId, version: Version, content: Content, *, n
     )
 
 
-def section_records(version_id: VersionId, content: Content) -> list[Record]:
-    return [(version_id, position, section.title) for position, section in enumerate(content.sections, start=1)]
+def section_records(course_id: CourseId, version_id: VersionId, content: Content) -> list[Record]:
+    return [
+        (version_id, position, course_id, section.title) for position, section in enumerate(content.sections, start=1)
+    ]
 
 
 def lesson_records(course_id: CourseId, version_id: VersionId, content: Content) -> list[Record]:
@@ -229,7 +230,3 @@ def lesson_records(course_id: CourseId, version_id: VersionId, content: Content)
         for section_position, section in enumerate(content.sections, start=1)
         for position, lesson in enumerate(section.lessons, start=1)
     ]
-
-
-def identity_records(course_id: CourseId, lesson_ids: Iterable[LessonId]) -> list[Record]:
-    return [(lesson_id, course_id) for lesson_id in lesson_ids]

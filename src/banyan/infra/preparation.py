@@ -1,0 +1,64 @@
+"""What a process must do before it can serve, such as migrations, done while its socket is already open."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+
+import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from banyan.infra import http
+from banyan.kit.errors import Unavailable
+
+log = structlog.get_logger()
+
+
+class NotPrepared(Unavailable):
+    """This service is waiting for its database; try again in a moment."""
+
+
+class Preparation:
+    """Repeats `step` while its database is away. Any other fault of it ends the process, so that it is seen."""
+
+    def __init__(self, step: Callable[[], Awaitable[None]], *, pause_seconds: float = 0.25) -> None:
+        self._step = step
+        self._pause_seconds = pause_seconds
+        self._done = False
+
+    async def check(self) -> None:
+        """Raises NotPrepared until the step has been done."""
+        if not self._done:
+            raise NotPrepared
+
+    def guard(self, app: ASGIApp) -> ASGIApp:
+        """The application, which answers 503 until the step has been done."""
+
+        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+            if self._done or scope["type"] != "http":
+                await app(scope, receive, send)
+                return
+            refusal = NotPrepared()
+            await http.problem(refusal.status, refusal.slug, refusal.detail)(scope, receive, send)
+
+        return guarded
+
+    async def beside(self, serving: Coroutine[object, object, None]) -> None:
+        """Do the step while `serving` runs; return when that ends."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                preparing = tasks.create_task(self._repeat())
+                await serving
+                preparing.cancel()
+        except* Exception as faults:
+            raise faults.exceptions[0] from None
+
+    async def _repeat(self) -> None:
+        waiting = False
+        while not self._done:
+            try:
+                await self._step()
+                self._done = True
+            except Unavailable as fault:
+                if not waiting:
+                    log.warning("waiting for the database", reason=repr(fault.__cause__ or fault))
+                waiting = True
+                await asyncio.sleep(self._pause_seconds)
