@@ -5,8 +5,10 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from banyan.infra import http
+from banyan.infra.postgres import Database
 from banyan.infra.settings import Settings
-from banyan.processes import learning
+from banyan.learning.http import router as learning_router
 
 Document = dict[str, Any]
 
@@ -14,7 +16,10 @@ Document = dict[str, Any]
 def documents() -> dict[str, str]:
     """Service name -> its OpenAPI document as stable text."""
     settings = Settings.read({})
-    applications: dict[str, FastAPI] = {"learning": learning.build(settings).app}
+    nowhere = Database("postgresql:///")  # connects when first asked, which a description never does
+    applications: dict[str, FastAPI] = {
+        "learning": http.application("learning", [learning_router(nowhere)], settings=settings)
+    }
     return {
         name: json.dumps(app.openapi(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         for name, app in applications.items()

@@ -43,7 +43,7 @@ def sizes(root: Path) -> list[str]:
 def suppressions(root: Path) -> list[str]:
     """Each `type: ignore` or `noqa` names its code and its reason, and they stay rare."""
     faults, found, lines = [], 0, 0
-    for path in python_files(root / "src"):
+    for path in python_files(root, "src"):
         lines += len(path.read_text(encoding="utf-8").splitlines())
         for number, comment in comments(path):
             if _SUPPRESSION.search(comment):
@@ -55,10 +55,10 @@ def suppressions(root: Path) -> list[str]:
     return faults
 
 
-def python_files(root: Path) -> list[Path]:
+def python_files(root: Path, *folders: str) -> list[Path]:
     return sorted(
         path
-        for folder in ("src", "tests", "tools", "bench", "banyan")
+        for folder in folders or ("src", "tests", "tools", "bench")
         for path in (root / folder).rglob("*.py")
         if "__pycache__" not in path.parts
     )

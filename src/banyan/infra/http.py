@@ -7,7 +7,6 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import structlog
@@ -27,6 +26,8 @@ ErrorPage = Callable[[Request, int, str, str], Response]
 
 REQUEST_ID = "x-request-id"
 _SLOW_SECONDS = 0.5
+_GRACEFUL_SECONDS = 5
+_KEEP_ALIVE_SECONDS = 75
 
 
 class BodyTooLarge(Refused):
@@ -126,8 +127,8 @@ def inherited_or_own_socket(settings: Settings, process: str) -> socket.socket:
     return listening_socket(settings.socket(process))
 
 
-async def serve(app: ASGIApp, listener: socket.socket, *, graceful_seconds: float = 5.0) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is in flight for at most `graceful_seconds`."""
+async def serve(app: ASGIApp, listener: socket.socket, *, stop: asyncio.Event | None = None) -> None:
+    """Serve until SIGTERM, SIGINT or `stop`, then finish what is in flight, for five seconds at most."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -135,26 +136,29 @@ async def serve(app: ASGIApp, listener: socket.socket, *, graceful_seconds: floa
         lifespan="off",
         http="httptools",
         ws="none",
-        timeout_graceful_shutdown=int(graceful_seconds) or 1,
-        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_GRACEFUL_SECONDS,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         server_header=False,
         date_header=False,
-        h11_max_incomplete_event_size=65536,
     )
     server = uvicorn.Server(config)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stopping = stop or _stop_signal()
 
     async def ask_to_stop() -> None:
-        await stop.wait()
+        await stopping.wait()
         server.should_exit = True
 
     asking = asyncio.create_task(ask_to_stop())
     # `_serve` and not `serve`: the latter takes the signals for itself and raises them again at the end.
     await server._serve(sockets=[listener])
     asking.cancel()
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
 class _Edge:
@@ -219,10 +223,3 @@ def _wants_json(request: Request) -> bool:
 
 def _slug(status: int) -> str:
     return HTTPStatus(status).phrase.lower().replace(" ", "-")
-
-
-def run(main: Callable[[], Any]) -> None:
-    """Run a process's coroutine on uvloop."""
-    import uvloop
-
-    uvloop.run(main())

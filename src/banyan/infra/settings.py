@@ -134,14 +134,13 @@ class Settings:
         if not 1 <= self.port <= 65535:
             raise SettingError(f"BANYAN_PORT is {self.port}; it takes a port from 1 to 65535.")
         if self.legacy_url:
-            parts = urlsplit(self.legacy_url)
-            if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+            if not _is_origin(self.legacy_url):
                 raise SettingError(
                     f"BANYAN_LEGACY_URL (--legacy) is {self.legacy_url!r}; it takes http(s)://host[:port] with no path."
                 )
         if self.legacy_url and self.no_legacy:
             raise SettingError("BANYAN_LEGACY_URL (--legacy) and BANYAN_NO_LEGACY (--no-legacy) exclude each other.")
-        if self.public_url and urlsplit(self.public_url).scheme not in ("http", "https"):
+        if self.public_url and not _is_origin(self.public_url):
             raise SettingError(f"BANYAN_PUBLIC_URL is {self.public_url!r}; it takes http(s)://host[:port].")
         if self.access_log not in ("all", "errors", "off"):
             raise SettingError(f"BANYAN_ACCESS_LOG is {self.access_log!r}; it takes all, errors or off.")
@@ -162,6 +161,16 @@ def is_loopback(host: str) -> bool:
         return True
     octets = host.split(".")
     return len(octets) == 4 and octets[0] == "127" and all(octet.isdigit() for octet in octets)
+
+
+def _is_origin(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        port_is_fine = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    bare = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and bare and port_is_fine
 
 
 def _parse(variable: str, text: str, kind: type) -> object:
