@@ -1,0 +1,1 @@
+"""What the templates show: links, names and pictures made from what the services answer."""
