@@ -49,7 +49,7 @@ def banyan_up(*arguments: str, environ: dict[str, str] | None = None) -> Iterato
     """`banyan up ARGUMENTS` on a free port and an empty data folder, stopped by SIGTERM afterwards."""
     with tempfile.TemporaryDirectory(prefix="by-", ignore_cleanup_errors=True) as folder:
         data = Path(folder) / "data"
-        port = _free_port()
+        port = free_port()
         mark = uuid.uuid4().hex
         process = subprocess.Popen(
             [sys.executable, "-m", "banyan", "up", "--port", str(port), "--data", str(data), *arguments],
@@ -143,7 +143,8 @@ def _read_proc(pid: int, name: str) -> bytes:
         return b""
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

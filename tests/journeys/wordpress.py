@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from . import needs
+from . import front_door, needs
 
 INSTALLED = Path("/usr/share/wordpress")
 THEME = INSTALLED / "wp-content" / "themes" / "twentytwentythree"
@@ -59,7 +59,7 @@ def running() -> Iterator[WordPress]:
     with ExitStack() as stack:
         # Not pytest's folder: its paths may be too long for the Unix sockets in it.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wp-", ignore_cleanup_errors=True)))
-        site = WordPress(port=_free_port(), folder=folder, password=secrets.token_urlsafe(12))
+        site = WordPress(port=front_door.free_port(), folder=folder, password=secrets.token_urlsafe(12))
         database_password = secrets.token_hex(12)
         _lay_out(site, database_password)
         _start_database(stack, programs, folder, database_password)
@@ -208,13 +208,6 @@ def _install(site: WordPress) -> None:
             },
         )
     assert "Success!" in answer.text, answer.text
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _listens(port: int) -> bool:
