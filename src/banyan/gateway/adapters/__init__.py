@@ -1,0 +1,1 @@
+"""Envoy and the files it reads."""

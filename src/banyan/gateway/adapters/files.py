@@ -1,0 +1,151 @@
+"""The files Envoy reads, and what they were made from; written so that a crash leaves the old or the new one."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from banyan.gateway.domain.routes import Route
+from banyan.gateway.domain.snapshot import Snapshot, content_version
+from banyan.gateway.domain.world import Config, World, typed
+
+_LOCK_SECONDS = 60.0
+_TURN_SECONDS = 0.02
+
+
+class FilesLocked(Exception):
+    """Another process has been changing the gateway's files for a minute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What the files were made from."""
+
+    version: str
+    routes: tuple[Route, ...]
+    world: World
+
+
+class Files:
+    """A folder with `bootstrap.json`, `cds/`, `rds/`, `table.json` and, while it is on, the kill switch's marker."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._clusters = folder / "cds" / "clusters.json"
+        self._routes = folder / "rds" / "routes.json"
+        self._table = folder / "table.json"
+        self._marker = folder / "kill-switch"
+        self.bootstrap = folder / "bootstrap.json"
+
+    def make_folders(self) -> None:
+        for folder in (self._folder, self._clusters.parent, self._routes.parent):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    @contextlib.asynccontextmanager
+    async def locked(self) -> AsyncIterator[None]:
+        """One writer at a time, the command line included. Raises FilesLocked."""
+        self.make_folders()
+        descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            for _ in range(int(_LOCK_SECONDS / _TURN_SECONDS)):
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    await asyncio.sleep(_TURN_SECONDS)
+            else:
+                raise FilesLocked
+            yield
+        finally:
+            os.close(descriptor)  # gives the lock back, too
+
+    def kill_switch_is_on(self) -> bool:
+        return self._marker.exists()
+
+    def set_kill_switch(self, on: bool) -> None:
+        if on:
+            _write(self._marker, b"Every route with an old twin goes to the old site.\n")
+        else:
+            self._marker.unlink(missing_ok=True)
+            _sync_folder(self._folder)
+
+    def load(self) -> Served | None:
+        """What was last served; None before the first time, or if the file cannot be read as such."""
+        try:
+            return msgspec.json.decode(self._table.read_bytes(), type=Served)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+    def save(self, served: Served) -> None:
+        _write(self._table, msgspec.json.format(msgspec.json.encode(served)))
+
+    def write_bootstrap(self, bootstrap: Config) -> None:
+        _write(self.bootstrap, msgspec.json.encode(bootstrap))
+
+    def clusters(self) -> list[Config]:
+        """The clusters that Envoy has been given; none where the file is missing or broken."""
+        try:
+            document = msgspec.json.decode(self._clusters.read_bytes())
+            return [{key: value for key, value in found.items() if key != "@type"} for found in document["resources"]]
+        except (FileNotFoundError, msgspec.DecodeError, KeyError, TypeError, AttributeError):
+            return []
+
+    def write_clusters(self, clusters: Sequence[Config]) -> str:
+        """Returns the version Envoy will tell when it has them."""
+        version = content_version(clusters)
+        resources = [typed("config.cluster.v3.Cluster", **cluster) for cluster in clusters]
+        _write(self._clusters, _document(version, resources))
+        return version
+
+    def write_routes(self, snapshot: Snapshot) -> str:
+        """Returns the version Envoy will tell when it serves them."""
+        resource = typed("config.route.v3.RouteConfiguration", **snapshot.routes)
+        _write(self._routes, _document(snapshot.version, [resource]))
+        return snapshot.version
+
+    def copy(self) -> tuple[bytes | None, bytes | None]:
+        """Clusters and routes as they are on disk, for `restore`."""
+        return _read(self._clusters), _read(self._routes)
+
+    def restore_clusters(self, text: bytes | None) -> None:
+        if text is not None:
+            _write(self._clusters, text)
+
+    def restore_routes(self, text: bytes | None) -> None:
+        if text is not None:
+            _write(self._routes, text)
+
+
+def _document(version: str, resources: list[Config]) -> bytes:
+    return msgspec.json.encode({"version_info": version, "resources": resources})
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _write(path: Path, content: bytes) -> None:
+    draft = path.with_name(f".{path.name}.tmp")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,91 @@
+"""What Envoy reads when it starts: listeners, admin, where the files are. Routes never touch this."""
+
+from collections.abc import Sequence
+
+from banyan.gateway.domain import listeners
+from banyan.gateway.domain.world import Config, World
+
+ADMIN_SOCKET = "envoy-admin.sock"
+OWNER_ONLY = 0o600
+
+# Envoy keeps some hundred figures of each cluster; these are the ones that anybody reads.
+_KEPT_FIGURES = (
+    r"cluster\.[^.]+\.(upstream_rq_(total|completed|active|timeout|time|retry|[2345]xx|pending_overflow)"
+    r"|upstream_cx_(total|active|connect_fail|overflow)|membership_healthy|outlier_detection\.ejections_active)",
+    r"cluster_manager\.(cds\..*|warming_clusters|active_clusters)",
+    r"http\.(front|private)\.(rds\..*|downstream_(rq|cx)_.*)",
+    r"listener_manager\..*",
+    r"server\.(live|uptime|state|memory_allocated|concurrency|total_connections)",
+)
+
+_MILLISECONDS = (
+    1,
+    2,
+    3,
+    5,
+    7,
+    10,
+    15,
+    20,
+    30,
+    50,
+    75,
+    100,
+    150,
+    250,
+    500,
+    1_000,
+    2_500,
+    5_000,
+    15_000,
+    60_000,
+    300_000,
+)
+
+
+def bootstrap(world: World) -> Config:
+    """Listeners stand here and not in a file of their own: Envoy then refuses to start instead of not listening."""
+    front = listeners.front(world, rds=_file_source(world, "rds", "routes.json"))
+    return {
+        **_frame(world),
+        "dynamic_resources": {"cds_config": _file_source(world, "cds", "clusters.json")},
+        "static_resources": _statics(world, front, ()),
+    }
+
+
+def self_contained(world: World, *, clusters: Sequence[Config], routes: Config) -> Config:
+    """The same without any file beside it."""
+    front = listeners.front(world, route_config=routes)
+    return {**_frame(world), "static_resources": _statics(world, front, clusters)}
+
+
+def _frame(world: World) -> Config:
+    return {
+        "node": {"id": "banyan", "cluster": "banyan"},
+        "admin": {"address": {"pipe": {"path": f"{world.run}/{ADMIN_SOCKET}", "mode": OWNER_ONLY}}},
+        "stats_flush_interval": "1s",
+        "stats_config": {
+            "stats_matcher": {
+                "inclusion_list": {"patterns": [{"safe_regex": {"regex": name}} for name in _KEPT_FIGURES]}
+            },
+            "histogram_bucket_settings": [{"match": {"suffix": "_time"}, "buckets": list(_MILLISECONDS)}],
+        },
+        "deferred_stat_options": {"enable_deferred_creation_stats": True},
+    }
+
+
+def _statics(world: World, front: Config, clusters: Sequence[Config]) -> Config:
+    # Services' own clusters are fixed: a change of routes cannot take the services' way to each other away.
+    return {
+        "listeners": [front, listeners.private(world)],
+        "clusters": [*listeners.private_clusters(world), *clusters],
+    }
+
+
+def _file_source(world: World, kind: str, file: str) -> Config:
+    # A folder for each kind: Envoy reads every watched file of a folder anew on each rename in it.
+    folder = f"{world.folder}/{kind}"
+    return {
+        "resource_api_version": "V3",
+        "path_config_source": {"path": f"{folder}/{file}", "watched_directory": {"path": folder}},
+    }

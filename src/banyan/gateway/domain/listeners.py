@@ -1,0 +1,224 @@
+"""The front door, and the private listener by which services call each other."""
+
+from banyan.gateway.domain import clusters, cookies, matching, replies
+from banyan.gateway.domain.clusters import PRESERVE_CASE
+from banyan.gateway.domain.world import SERVICES, Config, World, seconds, typed
+
+PRIVATE_SOCKET = "internal.sock"
+
+_OWNER_ONLY = 0o600
+_BUFFER = 262_144
+_REGEX_OF_OURS = r"x[-_.]banyan([-_.].*)?"
+_HEADER_KB = 96
+_IDLE_CLIENT = 120.0
+
+
+def front(world: World, *, rds: Config | None = None, route_config: Config | None = None) -> Config:
+    """The public listener; its routes come by file (`rds`), or stand in it to be validated (`route_config`)."""
+    manager = typed(
+        f"{_HCM}.v3.HttpConnectionManager",
+        stat_prefix="front",
+        codec_type="AUTO",
+        use_remote_address=True,
+        xff_num_trusted_hops=world.trusted_hops,
+        # `routing` appends instead: Envoy would put an address of this machine in the place of a loopback one.
+        skip_xff_append=True,
+        # Nobody is so near that his X-Envoy-* or request id is believed, not even on loopback.
+        internal_address_config={
+            "unix_sockets": False,
+            "cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}],
+        },
+        always_set_request_id_in_response=True,
+        server_header_transformation="PASS_THROUGH",
+        # The old site gets paths as they came; `matching.GUARD` keeps odd ones from everything of ours.
+        normalize_path=False,
+        merge_slashes=False,
+        path_with_escaped_slashes_action="KEEP_UNCHANGED",
+        http_protocol_options={
+            "accept_http_10": True,
+            "default_host_for_http_10": world.public_host,
+            "enable_trailers": True,
+            "header_key_format": PRESERVE_CASE,
+        },
+        common_http_protocol_options={"idle_timeout": seconds(_IDLE_CLIENT), "max_headers_count": 200},
+        max_request_headers_kb=_HEADER_KB,
+        request_headers_timeout="30s",
+        stream_idle_timeout=seconds(world.stream_idle),
+        upgrade_configs=[{"upgrade_type": "websocket"}],
+        early_header_mutation_extensions=[_early(*_believed(world), _mark_streams())],
+        http_filters=[cookies.cut(), _strip_trailers(), _router()],
+        local_reply_config=replies.for_visitors(),
+        access_log=_access_log(world),
+    )
+    if route_config is not None:
+        manager["route_config"] = route_config
+    else:
+        manager["rds"] = {"route_config_name": "front", "config_source": rds}
+    address: Config = {"socket_address": {"address": world.host, "port_value": world.port}}
+    return _listener("front", address, manager, world)
+
+
+def private(world: World) -> Config:
+    """An owner-only socket where the Host header names the service; nobody asserts an identity here either."""
+    manager = typed(
+        f"{_HCM}.v3.HttpConnectionManager",
+        stat_prefix="private",
+        codec_type="HTTP1",
+        skip_xff_append=True,
+        server_header_transformation="PASS_THROUGH",
+        max_request_headers_kb=_HEADER_KB,
+        stream_idle_timeout=seconds(world.stream_idle),
+        early_header_mutation_extensions=[_early()],
+        http_filters=[_strip_trailers(), _router()],
+        local_reply_config=replies.for_services(),
+        route_config={
+            "name": "private",
+            # Clusters of this listener stand in the bootstrap, so this can be checked at once.
+            "validate_clusters": True,
+            "virtual_hosts": [_virtual_host(service, world) for service in SERVICES],
+        },
+    )
+    address: Config = {"pipe": {"path": f"{world.run}/{PRIVATE_SOCKET}", "mode": _OWNER_ONLY}}
+    return _listener("private", address, manager, None)
+
+
+def private_clusters(world: World) -> list[Config]:
+    return [clusters.new(_private_name(service), world, service) for service in SERVICES]
+
+
+_HCM = "extensions.filters.network.http_connection_manager"
+
+
+def _listener(name: str, address: Config, manager: Config, world: World | None) -> Config:
+    chain: Config = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+    if world is not None and world.tls_cert:
+        chain["transport_socket"] = _tls(world)
+    return {
+        "name": name,
+        "address": address,
+        "per_connection_buffer_limit_bytes": _BUFFER,
+        "filter_chains": [chain],
+    }
+
+
+def _tls(world: World) -> Config:
+    context = typed(
+        "extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        common_tls_context={
+            "alpn_protocols": ["h2", "http/1.1"],
+            "tls_certificates": [
+                {"certificate_chain": {"filename": world.tls_cert}, "private_key": {"filename": world.tls_key}}
+            ],
+        },
+    )
+    return {"name": "envoy.transport_sockets.tls", "typed_config": context}
+
+
+def _early(*more: Config) -> Config:
+    """Before anything else looks at the request: no header of ours comes from outside, in no spelling."""
+    mutations = [_removed(_REGEX_OF_OURS), *more]
+    return {
+        "name": "banyan.early",
+        "typed_config": typed(
+            "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation", mutations=mutations
+        ),
+    }
+
+
+def _believed(world: World) -> list[Config]:
+    """Without a trusted proxy before us, what a client says about itself is not passed on as if we had said it."""
+    forged = [
+        _removed(r"x-request-id|x-envoy-.*"),
+        _removed(r"x[_.]forwarded[-_.](for|proto|host)|x-forwarded[_.](for|proto|host)"),
+    ]
+    if world.trusted_hops == 0:
+        forged.append(_removed("x-forwarded-(for|proto|host)"))
+    return forged
+
+
+def _mark_streams() -> Config:
+    value = {"key": matching.STREAM_HEADER, "value": "%REQ(upgrade?accept)%"}
+    return {"append": {"header": value, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
+
+
+def _removed(regex: str) -> Config:
+    return {"remove_on_match": {"key_matcher": {"safe_regex": {"regex": regex}}}}
+
+
+def _strip_trailers() -> Config:
+    """Some servers put trailers beside the headers."""
+    return {
+        "name": "banyan.trailers",
+        "typed_config": typed(
+            "extensions.filters.http.header_mutation.v3.HeaderMutation",
+            mutations={"request_trailers_mutations": [_removed(_REGEX_OF_OURS)]},
+        ),
+    }
+
+
+def _router() -> Config:
+    return {
+        "name": "envoy.filters.http.router",
+        "typed_config": typed("extensions.filters.http.router.v3.Router", suppress_envoy_headers=True),
+    }
+
+
+def _private_name(service: str) -> str:
+    return f"int~{service}"
+
+
+def _virtual_host(service: str, world: World) -> Config:
+    def entry(match: Config, retry_on: str) -> Config:
+        retry: Config = {"retry_on": retry_on, "num_retries": 2, "retry_back_off": {"base_interval": "0.010s"}}
+        action: Config = {
+            "cluster": _private_name(service),
+            "timeout": seconds(world.new_timeout),
+            "retry_policy": retry,
+        }
+        return {"name": service, "match": match, "route": action}
+
+    anything: Config = {"prefix": "/"}
+    safe = matching.with_headers(anything, matching.has_method("GET", "HEAD"))
+    return {
+        "name": service,
+        "domains": [service],
+        "routes": [
+            entry(safe, "connect-failure,refused-stream,reset"),
+            entry(anything, "connect-failure,refused-stream,reset-before-request"),
+        ],
+    }
+
+
+def _access_log(world: World) -> list[Config]:
+    """A JSON line per request: no query, no cookie, nothing that a log should not know."""
+    if world.access_log == "off":
+        return []
+    fields = {
+        "at": "%START_TIME%",
+        "request_id": "%STREAM_ID%",
+        "side": "%RESP(X-BANYAN-SIDE)%",
+        "route": "%ROUTE_NAME%",
+        "method": "%REQ(:METHOD)%",
+        "host": "%REQ(:AUTHORITY)%",
+        "path": "%PATH(NQ:PATH)%",
+        "status": "%RESPONSE_CODE%",
+        "ms": "%DURATION%",
+        "upstream_ms": "%RESPONSE_DURATION%",
+        "flags": "%RESPONSE_FLAGS%",
+        "detail": "%RESPONSE_CODE_DETAILS%",
+        "received": "%BYTES_RECEIVED%",
+        "sent": "%BYTES_SENT%",
+        "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+        "protocol": "%PROTOCOL%",
+    }
+    log: Config = {
+        "name": "envoy.access_loggers.file",
+        "typed_config": typed(
+            "extensions.access_loggers.file.v3.FileAccessLog",
+            path=world.access_log_path,
+            log_format={"json_format": fields},
+        ),
+    }
+    if world.access_log == "errors":
+        log["filter"] = {"or_filter": {"filters": [replies.status_at_least(500), {"response_flag_filter": {}}]}}
+    return [log]
