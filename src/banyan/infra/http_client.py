@@ -70,7 +70,7 @@ class HttpClient:
         if 400 <= status < 500:
             raise _refusal(status, content)
         if not 200 <= status < 300:
-            raise ServiceAway
+            raise ServiceAway(_refusal(status, content).detail if status >= 500 else None)
         if kind is type(None):
             return kind()
         try:

@@ -14,6 +14,7 @@ from banyan.gateway.domain.tables import Table
 from banyan.infra import migrations
 from banyan.infra.migrations import MigrationError
 from banyan.infra.postgres import Database, DatabaseAway
+from banyan.kit.errors import Unavailable
 
 log = structlog.get_logger()
 
@@ -25,7 +26,12 @@ class FrontDoor(Protocol):
     async def validate(self, table: Sequence[Route]) -> None: ...
     async def plan(self, table: Sequence[Route]) -> Plan: ...
     async def serving(self) -> str | None: ...
+    async def kill_switch(self, on: bool) -> Applied: ...
     def kill_switch_is_on(self) -> bool: ...
+
+
+class StillStarting(Unavailable):
+    """The route table was not read yet."""
 
 
 class Routes:
@@ -59,6 +65,21 @@ class Routes:
         """Remove a route. Raises RouteUnknown, SnapshotRefused, DatabaseAway."""
         return await self._change("remove", name, lambda table: tables.without(table, name))
 
+    async def switch(self, *, on: bool) -> Applied:
+        """Set the kill switch. The table stays as it is; only what Envoy is told differs."""
+        async with self._changing:
+            self.applied = await self._front_door.kill_switch(on)
+            self._applied_for = None
+            return self.applied
+
+    def kill_switch_is_on(self) -> bool:
+        return self._front_door.kill_switch_is_on()
+
+    async def ready(self) -> None:
+        """Raises StillStarting until the table was tried once; with PostgreSQL away we are as ready as can be."""
+        if self.known is None and self.fault is None:
+            raise StillStarting
+
     async def table(self) -> Table:
         """The table as it is now. Raises DatabaseAway."""
         async with self._database.connection() as connection:
@@ -89,8 +110,8 @@ class Routes:
                 raise
             try:
                 self.applied = await self._front_door.apply(after.routes)
-            except SnapshotRefused as refusal:
-                await self._put_back(action, name, detail, before=before, after=after, reason=refusal.detail)
+            except Exception as fault:
+                await self._put_back(action, name, detail, before=before, after=after, reason=str(fault))
                 raise
             self.known = after
             self._applied_for = (after.revision, self._front_door.kill_switch_is_on())

@@ -1,0 +1,115 @@
+"""The operator's page, `/_banyan/console`: what runs, who answers what, how it goes, and the way back."""
+
+import contextlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from starlette.exceptions import HTTPException
+
+from banyan.contracts.gateway import RouteChange, Side
+from banyan.gateway import queries
+from banyan.gateway.domain.traffic import Traffic
+from banyan.gateway.http import charts, guard, view
+from banyan.gateway.operations.routes import Routes
+from banyan.infra import pages
+from banyan.infra.http import REQUEST_ID
+from banyan.infra.postgres import Database, DatabaseAway
+from banyan.infra.settings import Settings
+from banyan.kit.errors import Refusal
+
+HOME = "/_banyan/console"
+_FOLDER = Path(__file__).parent.parent
+_CHANGES_SHOWN = 12
+_SIDES: dict[str, Side] = {"old": "old", "new": "new"}
+
+
+class Console:
+    """Serves its own assets, so that it stands when the rest does not."""
+
+    def __init__(self, settings: Settings, routes: Routes, traffic: Traffic, database: Database) -> None:
+        self._settings = settings
+        self._routes = routes
+        self._traffic = traffic
+        self._database = database
+        self._changes: list[RouteChange] | None = None
+        self._assets = pages.Assets(f"{HOME}/assets", _FOLDER / "assets")
+        self._pages = pages.Pages(
+            templates=_FOLDER / "templates",
+            locales=_FOLDER / "locales",
+            assets=self._assets,
+            names={"home": HOME, "geometry": charts, "clock": view.clock, "since": view.since},
+            secure_cookies=settings.url.startswith("https:"),
+        )
+
+    def router(self) -> APIRouter:
+        api = APIRouter(include_in_schema=False)
+        api.include_router(self._assets.router())
+        api.add_api_route(HOME, self._page, methods=["GET", "HEAD"])
+        api.add_api_route(HOME + "/", self._page, methods=["GET", "HEAD"])
+        api.add_api_route(HOME + "/now", self._now, methods=["GET"])
+        api.add_api_route(HOME + "/routes/{name}/side", self._move, methods=["POST"])
+        api.add_api_route(HOME + "/kill-switch", self._kill_switch, methods=["POST"])
+        return api
+
+    def error_page(self, request: Request, status: int, slug: str, detail: str) -> Response:
+        return self._pages.render(
+            request,
+            "error.html",
+            status=status,
+            code=status,
+            slug=slug,
+            detail=detail,
+            request_id=request.headers.get(REQUEST_ID, ""),
+        )
+
+    async def _page(self, request: Request) -> Response:
+        guard.check_reader(request, self._settings)
+        return self._pages.remember(request) or await self._shown(request, "console.html")
+
+    async def _now(self, request: Request) -> Response:
+        guard.check_reader(request, self._settings)
+        return await self._shown(request, "now.html")
+
+    async def _move(self, request: Request, name: str) -> Response:
+        guard.check_reader(request, self._settings)
+        guard.check_writer(request)
+        side = _SIDES.get(str((await request.form()).get("side")))
+        if side is None:
+            raise HTTPException(422, "The side is old or new.")
+        try:
+            await self._routes.move(name, side=side)
+        except Refusal as refusal:
+            return await self._shown(request, "console.html", status=refusal.status, refused=refusal.detail)
+        return _back(f"#route-{name}")
+
+    async def _kill_switch(self, request: Request) -> Response:
+        guard.check_reader(request, self._settings)
+        guard.check_writer(request)
+        wanted = (await request.form()).get("switch")
+        if wanted not in ("on", "off"):
+            raise HTTPException(422, "The switch is on or off.")
+        try:
+            await self._routes.switch(on=wanted == "on")
+        except Refusal as refusal:
+            return await self._shown(request, "console.html", status=refusal.status, refused=refusal.detail)
+        return _back("")
+
+    async def _shown(self, request: Request, template: str, *, status: int = 200, refused: str = "") -> Response:
+        now = datetime.now(UTC)
+        seen = view.gather(self._settings, self._routes, self._traffic, changes=await self._latest_changes(), now=now)
+        headers = {"cache-control": "no-store"}
+        return self._pages.render(
+            request, template, status=status, headers=headers, view=seen, now=now, refused=refused
+        )
+
+    async def _latest_changes(self) -> list[RouteChange] | None:
+        """The last lines of the log; what was seen last while PostgreSQL is away, without waiting for it."""
+        if self._routes.fault is None:
+            with contextlib.suppress(DatabaseAway):
+                self._changes = (await queries.route_changes(self._database, limit=_CHANGES_SHOWN)).items
+        return self._changes
+
+
+def _back(fragment: str) -> Response:
+    return Response(status_code=303, headers={"location": HOME + fragment, "cache-control": "no-store"})

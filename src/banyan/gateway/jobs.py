@@ -1,0 +1,95 @@
+"""What the control plane does by itself: keep Envoy on the route table, and read its counters."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import msgspec
+import structlog
+
+from banyan.gateway.domain.traffic import Totals, Traffic
+from banyan.gateway.operations.routes import Routes
+from banyan.infra.http_client import HttpClient, ServiceAway
+
+log = structlog.get_logger()
+
+RECONCILE_SECONDS = 0.5
+LOOK_SECONDS = 1.0
+
+_COUNTERS = r"^cluster\.(old|new)~[a-z0-9~-]+\.upstream_rq_(total|5xx|time)$"
+_STATS = f"/stats?format=json&histogram_buckets=detailed&filter={quote(_COUNTERS)}"
+_NAME = re.compile(r"cluster\.([a-z0-9~-]+)\.upstream_rq_(total|5xx|time)")
+
+
+async def keep_serving(routes: Routes) -> None:
+    """Make Envoy serve the table, twice a second, for ever."""
+    await _for_ever(routes.reconcile, every=RECONCILE_SECONDS)
+
+
+async def record_traffic(traffic: Traffic, admin: HttpClient) -> None:
+    """Note Envoy's counters once a second, for ever."""
+
+    async def look() -> None:
+        try:
+            found = await admin.get(_STATS, _Stats)
+        except ServiceAway:
+            traffic.lose_sight()
+        else:
+            traffic.note(totals_of(found), at=datetime.now(UTC))
+
+    await _for_ever(look, every=LOOK_SECONDS)
+
+
+class _Bucket(msgspec.Struct):
+    lower_bound: float
+    width: float
+    count: int
+
+
+class _Histogram(msgspec.Struct):
+    name: str
+    totals: list[_Bucket] = []
+
+
+class _Histograms(msgspec.Struct):
+    details: list[_Histogram] = []
+
+
+class _Stat(msgspec.Struct):
+    name: str = ""
+    value: int = 0
+    histograms: _Histograms | None = None
+
+
+class _Stats(msgspec.Struct):
+    stats: list[_Stat]
+
+
+def totals_of(stats: _Stats) -> dict[str, Totals]:
+    """Envoy's answer as totals by cluster."""
+    counters: dict[str, dict[str, int]] = {}
+    buckets: dict[str, dict[tuple[float, float], int]] = {}
+    for stat in stats.stats:
+        found = _NAME.fullmatch(stat.name)
+        if found:
+            counters.setdefault(found[1], {})[found[2]] = stat.value
+        for histogram in stat.histograms.details if stat.histograms else []:
+            timed = _NAME.fullmatch(histogram.name)
+            if timed:
+                buckets[timed[1]] = {(bucket.lower_bound, bucket.width): bucket.count for bucket in histogram.totals}
+    return {
+        cluster: Totals(count.get("total", 0), count.get("5xx", 0), buckets.get(cluster, {}))
+        for cluster, count in counters.items()
+    }
+
+
+async def _for_ever(step: Callable[[], Awaitable[None]], *, every: float) -> None:
+    while True:
+        try:
+            await step()
+        except Exception:
+            # A loop that ended would leave the gateway without its keeper, silently.
+            log.exception("a step failed and is tried again", step=step.__qualname__)
+        await asyncio.sleep(every)
