@@ -41,4 +41,15 @@ async def _migrate(told: Settings) -> None:
 
 
 async def _seed(told: Settings, *, courses: int, learners: int) -> None:
-    raise NotImplementedError
+    from banyan.demo import catalogue
+    from banyan.infra import migrations, postgres
+    from banyan.learning.operations import seed as seeding
+
+    database = postgres.database(told, "learning", size=2)
+    try:
+        await migrations.migrate(database, "learning")
+        people = catalogue.people(max(learners, catalogue.FEWEST_PEOPLE))
+        added = await seeding.fill(database, courses=catalogue.courses(courses), people=people)
+    finally:
+        await database.close()
+    print(f"Added {added.courses} courses and {added.people} people.")
