@@ -151,12 +151,15 @@ def _tell(applied: Applied | None) -> None:
 def _table(rows: list[RouteRow]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("#", justify="right")
-    for heading in ("name", "method", "host", "path", "side", "fate", "service", "overlaps"):
+    table.add_column("name", no_wrap=True)
+    for heading in ("method", "host", "path", "side", "fate", "service", "overlaps"):
         table.add_column(heading, overflow="fold")
+    order = {row.name: str(row.order) for row in rows}
     for row in rows:
         side = f"[yellow]○ {row.side}[/]" if row.side == "old" else f"[green]● {row.side}[/]"
         path = _escaped(_readable(row.path) + _query(row))
-        cells = (row.name, row.method, row.host, path, side, row.fate, row.service or "-", ", ".join(row.overlaps))
+        overlaps = ", ".join(f"#{order[other]}" for other in row.overlaps)
+        cells = (row.name, row.method, row.host, path, side, row.fate, row.service or "-", overlaps)
         table.add_row(str(row.order), *cells)
     return table
 

@@ -18,9 +18,10 @@ log = structlog.get_logger()
 RECONCILE_SECONDS = 0.5
 LOOK_SECONDS = 1.0
 
-_COUNTERS = r"^cluster\.(old|new)~[a-z0-9~-]+\.upstream_rq_(total|5xx|time)$"
+_COUNTERS = r"^cluster\.(old|new)~[a-z0-9_~-]+\.upstream_rq_(total|5xx|time)$"
+_WATCHING = ("new~_console", "new~_health")  # whoever looks at the figures must not be in them
 _STATS = f"/stats?format=json&histogram_buckets=detailed&filter={quote(_COUNTERS)}"
-_NAME = re.compile(r"cluster\.([a-z0-9~-]+)\.upstream_rq_(total|5xx|time)")
+_NAME = re.compile(r"cluster\.([a-z0-9_~-]+)\.upstream_rq_(total|5xx|time)")
 
 
 async def keep_serving(routes: Routes) -> None:
@@ -82,6 +83,7 @@ def totals_of(stats: _Stats) -> dict[str, Totals]:
     return {
         cluster: Totals(count.get("total", 0), count.get("5xx", 0), buckets.get(cluster, {}))
         for cluster, count in counters.items()
+        if cluster not in _WATCHING
     }
 
 

@@ -20,7 +20,7 @@ from banyan.kit.errors import Refusal
 
 HOME = "/_banyan/console"
 _FOLDER = Path(__file__).parent.parent
-_CHANGES_SHOWN = 12
+_CHANGES_SHOWN = 10
 _SIDES: dict[str, Side] = {"old": "old", "new": "new"}
 
 
