@@ -1,20 +1,33 @@
 """`/api/v1/courses`: what anybody may read of the catalogue."""
 
+import re
+import unicodedata
+from hashlib import blake2b
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
 from banyan.contracts import learning as wire
 from banyan.infra import http
-from banyan.infra.postgres import Database
+from banyan.kit.errors import Refused
 from banyan.kit.paging import DEFAULT_LIMIT, MAX_LIMIT
-from banyan.learning import queries
 from banyan.learning.domain import CourseUnknown, SlugNotUsable, usable_slug
+from banyan.learning.queries import Catalogue, Filter, Sort
+
+# U+FFFD is what the server made of bytes that are not UTF-8.
+_UNUSABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd\ud800-\udfff]")
 
 
-def router(database: Database) -> APIRouter:
+class QueryNotText(Refused):
+    """A filter has control characters in it or is not UTF-8."""
+
+    status = 400
+
+
+def router(catalogue: Catalogue) -> APIRouter:
     routes = APIRouter(prefix="/api/v1")
 
+    @routes.head("/courses", include_in_schema=False)
     @routes.get("/courses", response_model=wire.CoursePage)
     async def courses(
         request: Request,
@@ -22,28 +35,47 @@ def router(database: Database) -> APIRouter:
         level: wire.Level | None = None,
         category: Annotated[str | None, Query(max_length=50)] = None,
         price: Literal["free", "paid"] | None = None,
-        q: Annotated[str | None, Query(max_length=200)] = None,
-        sort: queries.Sort = "newest",
+        q: Annotated[str | None, Query(max_length=200, description="A part of the title.")] = None,
+        sort: Sort = "newest",
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
-        after: Annotated[str | None, Query(max_length=500)] = None,
+        after: Annotated[str | None, Query(max_length=500, description="`next` of the page before.")] = None,
     ) -> Response:
-        wanted = queries.Filter(
+        wanted = Filter(
             language=language,
             level=level,
-            category=category,
+            category=_text(category),
             free=None if price is None else price == "free",
-            text=q,
+            text=_text(q),
         )
-        return http.json_response(
-            await queries.published_courses(database, wanted, sort=sort, limit=limit, after=after)
-        )
+        return _answer(request, await catalogue.courses(wanted, sort=sort, limit=limit, after=after))
 
+    @routes.head("/courses/{slug}", include_in_schema=False)
     @routes.get("/courses/{slug}", response_model=wire.Course)
-    async def course(slug: str) -> Response:
+    async def course(request: Request, slug: str) -> Response:
         try:
             usable = usable_slug(slug)
         except SlugNotUsable:
             raise CourseUnknown from None
-        return http.json_response(await queries.course_page(database, usable))
+        return _answer(request, await catalogue.course(usable))
 
     return routes
+
+
+def _text(given: str | None) -> str | None:
+    """In normal form, with single blanks; nothing at all is no filter. Raises QueryNotText."""
+    if given is None:
+        return None
+    if _UNUSABLE.search(given):
+        raise QueryNotText
+    return " ".join(unicodedata.normalize("NFC", given).split()) or None
+
+
+def _answer(request: Request, value: wire.CoursePage | wire.Course) -> Response:
+    """The value, or 304 for a caller that has it. Nobody may use it again unasked: a course published now shows now."""
+    response = http.json_response(value)
+    tag = f'"{blake2b(response.body, digest_size=12).hexdigest()}"'
+    headers = {"etag": tag, "cache-control": "private, no-cache"}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    response.headers.update(headers)
+    return response

@@ -1,8 +1,11 @@
 """What learners see: SQL straight into the answers' types. Only published versions; drafts are not in here."""
 
+import itertools
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Literal
 
 import msgspec
@@ -10,11 +13,13 @@ import msgspec
 from banyan.contracts import learning as wire
 from banyan.infra.postgres import Database
 from banyan.kit import paging
-from banyan.kit.paging import CursorNotOurs
+from banyan.kit.paging import DEFAULT_LIMIT, CursorNotOurs
 from banyan.learning.domain import CourseUnknown
 
-# A page and the total in one round trip and one snapshot; the total is there even when the page is empty. The first
-# columns of `wanted` are the fields of CourseCard in their order.
+Sort = Literal["newest", "popular"]
+
+# A page and the total in one round trip and one snapshot; a row is there even when the page is empty. The columns of
+# `wanted` but the last are the fields of CourseCard in their order. `total` is NULL where the reader knows it already.
 _PAGE = """
 WITH wanted AS NOT MATERIALIZED (
     SELECT c.id::text, c.slug, v.title, v.summary, v.language, v.level, v.category, v.price, c.learners, v.lessons,
@@ -22,21 +27,40 @@ WITH wanted AS NOT MATERIALIZED (
     FROM course c
     JOIN course_version v ON v.id = c.published_version_id
     LEFT JOIN person p ON p.id = c.instructor_id
-    WHERE ($1::text IS NULL OR v.language = $1) AND ($2::text IS NULL OR v.level = $2)
-      AND ($3::text IS NULL OR v.category = $3) AND ($4::boolean IS NULL OR (v.price = 0) = $4)
+    WHERE true
 )
-SELECT (SELECT count(*) FROM wanted) AS total, page.*
-FROM (VALUES (1)) AS always
+SELECT generation, CASE WHEN generation <> $4 THEN (SELECT count(*) FROM wanted) END AS total, page.*
+FROM catalogue
 LEFT JOIN (
-    SELECT * FROM wanted WHERE (published_at, key) < ($5, $6) ORDER BY published_at DESC, key DESC LIMIT $7
+    SELECT * FROM wanted WHERE (published_at, key) < ($1, $2) ORDER BY published_at DESC, key DESC LIMIT $3
 ) AS page ON true
 ORDER BY page.published_at DESC, page.key DESC
 """
 
-NEWEST = _PAGE
-POPULAR = _PAGE.replace("published_at DESC", "learners DESC").replace("(published_at, key)", "(learners, key)")
-NEWEST_MATCHING = NEWEST.replace("WHERE ($1", "WHERE v.title ILIKE $8 AND ($1")
-POPULAR_MATCHING = POPULAR.replace("WHERE ($1", "WHERE v.title ILIKE $8 AND ($1")
+# Only what is asked for is in the statement: with `$5 IS NULL OR ...` PostgreSQL's plans are several times slower.
+CONDITIONS = {
+    "language": "v.language = ?",
+    "level": "v.level = ?",
+    "category": "v.category = ?",
+    "free": "v.price = 0",
+    "paid": "v.price > 0",
+    "text by index": "v.title_lower LIKE lower(?)",
+    "text by walk": "strpos(v.title_lower, lower(?)) > 0",
+}
+_SHORTEST_INDEXED = 3  # a trigram; for fewer characters the index would be read whole
+_COMMON = 500  # a text in so many titles is found sooner by walking down the list than by fetching all that have it
+
+
+@cache
+def page_sql(sort: Sort, conditions: tuple[str, ...]) -> str:
+    """The statement for a page; `$1, $2, $3, $4` are the key, the limit and the known generation."""
+    number = itertools.count(5)
+    clauses = [re.sub(r"\?", lambda _: f"${next(number)}", CONDITIONS[condition]) for condition in conditions]
+    sql = _PAGE.replace("WHERE true", " AND ".join(["WHERE true", *clauses]))
+    if sort == "popular":
+        sql = sql.replace("(published_at, key)", "(learners, key)").replace("published_at DESC", "learners DESC")
+    return sql
+
 
 COURSE = """
 SELECT c.id::text, c.slug, v.title, v.summary, v.description, v.outcomes, v.language, v.level, v.category, v.price,
@@ -58,7 +82,8 @@ IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM course)"
 
 _sections = msgspec.json.Decoder(list[wire.Section])
 
-Sort = Literal["newest", "popular"]
+_NEVER = -1
+_MOST_TOTALS = 1000
 
 _LAST_ID = uuid.UUID(int=2**128 - 1)
 _BEFORE_ALL: dict[Sort, tuple[object, uuid.UUID]] = {
@@ -78,36 +103,66 @@ class Filter:
     text: str | None = None
 
 
-async def published_courses(
-    database: Database, wanted: Filter, *, sort: Sort, limit: int, after: str | None = None
-) -> wire.CoursePage:
-    """A page of the course list. Raises CursorNotOurs."""
-    key = _BEFORE_ALL[sort] if after is None else _key(sort, after)
-    arguments = [wanted.language, wanted.level, wanted.category, wanted.free, *key, limit + 1]
-    if wanted.text is None:
-        rows = await database.fetch(NEWEST if sort == "newest" else POPULAR, *arguments)
-    else:
-        sql = NEWEST_MATCHING if sort == "newest" else POPULAR_MATCHING
-        rows = await database.fetch(sql, *arguments, f"%{_escaped(wanted.text)}%")
-    total = rows[0]["total"]
-    cards = [wire.CourseCard(*row[1:-1]) for row in rows if row["key"] is not None]
-    more = len(cards) > limit
-    return wire.CoursePage(items=cards[:limit], next=_cursor(sort, cards[limit - 1]) if more else None, total=total)
+class Catalogue:
+    """The published courses."""
 
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._totals: dict[Filter, tuple[int, int]] = {}
 
-async def course_page(database: Database, slug: str) -> wire.Course:
-    """The published version of a course. Raises CourseUnknown, for a draft too."""
-    row = await database.fetchrow(COURSE, slug)
-    if row is None:
-        raise CourseUnknown
-    facts = dict(row)
-    facts["sections"] = _sections.decode(facts["sections"] or "[]")
-    return wire.Course(**facts)
+    async def courses(
+        self, wanted: Filter, *, sort: Sort, limit: int = DEFAULT_LIMIT, after: str | None = None
+    ) -> wire.CoursePage:
+        """A page of the course list. Raises CursorNotOurs."""
+        key = _BEFORE_ALL[sort] if after is None else _key(sort, after)
+        generation, total = self._totals.get(wanted, (_NEVER, 0))
+        asked = _conditions(wanted, common=total > _COMMON)
+        sql = page_sql(sort, tuple(asked))
+        values = [value for value in asked.values() if value is not None]
+        rows = await self._database.fetch(sql, *key, limit + 1, generation, *values)
+        if rows[0]["total"] is not None:
+            total = rows[0]["total"]
+            self._note_total(wanted, rows[0]["generation"], total)
+        cards = [wire.CourseCard(*row[2:-1]) for row in rows if row["key"] is not None]
+        more = len(cards) > limit
+        return wire.CoursePage(items=cards[:limit], next=_cursor(sort, cards[limit - 1]) if more else None, total=total)
+
+    async def course(self, slug: str) -> wire.Course:
+        """The published version of a course. Raises CourseUnknown, for a draft too."""
+        row = await self._database.fetchrow(COURSE, slug)
+        if row is None:
+            raise CourseUnknown
+        facts = dict(row)
+        facts["sections"] = _sections.decode(facts["sections"] or "[]")
+        return wire.Course(**facts)
+
+    def _note_total(self, wanted: Filter, generation: int, total: int) -> None:
+        if len(self._totals) >= _MOST_TOTALS:  # texts are anybody's choice
+            self._totals.clear()
+        self._totals[wanted] = (generation, total)
 
 
 async def is_empty(database: Database) -> bool:
     """Whether there is no course at all, not even a draft."""
     return bool(await database.fetchval(IS_EMPTY))
+
+
+def _conditions(wanted: Filter, *, common: bool) -> dict[str, str | None]:
+    """The conditions that the filter asks for, with the value of those that have one."""
+    asked: dict[str, str | None] = {}
+    if wanted.language is not None:
+        asked["language"] = wanted.language
+    if wanted.level is not None:
+        asked["level"] = wanted.level
+    if wanted.category is not None:
+        asked["category"] = wanted.category
+    if wanted.free is not None:
+        asked["free" if wanted.free else "paid"] = None
+    if wanted.text is not None and (common or len(wanted.text) < _SHORTEST_INDEXED):
+        asked["text by walk"] = wanted.text
+    elif wanted.text is not None:
+        asked["text by index"] = f"%{_escaped(wanted.text)}%"
+    return asked
 
 
 def _cursor(sort: Sort, last: wire.CourseCard) -> str:
