@@ -1,0 +1,68 @@
+"""The demo's old site: an untyped WSGI application from `old_site/`, served by waitress."""
+
+import asyncio
+import importlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from waitress.server import create_server
+
+from banyan.infra import http
+from banyan.infra.settings import Settings
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+_THREADS = 8
+_LAST_REQUESTS_SECONDS = 0.6
+
+
+async def run(settings: Settings) -> None:
+    listener = http.inherited_or_own_socket(settings, "old-site")
+    server = create_server(
+        with_ready(old_application(settings)),
+        sockets=[listener],
+        threads=_THREADS,
+        connection_limit=1000,
+        asyncore_use_poll=True,
+        # The old site reads X-Forwarded-Host and -Proto by itself; the gateway has already replaced what clients sent.
+        clear_untrusted_proxy_headers=False,
+    )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    def serve() -> None:
+        try:
+            server.run()
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+
+    # A daemon, so that a request which never ends cannot keep the process from ending.
+    threading.Thread(target=serve, name="old-site", daemon=True).start()
+    await stop.wait()
+    server.accepting = False  # later connections wait in the backlog of the supervisor's socket
+    await asyncio.to_thread(server.task_dispatcher.shutdown, True, _LAST_REQUESTS_SECONDS)
+
+
+def old_application(settings: Settings) -> Wsgi:
+    """The old site with its own database file, filled on the first start."""
+    os.environ["OLD_SITE_DB"] = str(settings.data / "old-site" / "old.sqlite")
+    os.environ.setdefault("OLD_SITE_TRUST_BANYAN", "1")
+    application: Wsgi = importlib.import_module("old_site.app").app
+    return application
+
+
+def with_ready(application: Wsgi) -> Wsgi:
+    """`/ready` is answered before the old site sees it: it would answer anything with 200."""
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/ready":
+            start_response("204 No Content", [])
+            return []
+        return application(environ, start_response)
+
+    return answer
