@@ -51,12 +51,10 @@ def _fan(rng: Random) -> Iterator[str]:
     """Leaves fanning out of a corner, the short and dark ones in front."""
     for count, length, tones in ((7, 330, "ab"), (6, 245, "bc"), (4, 165, "cd")):
         shift = rng.uniform(-6, 6)
-        row = []
         for index in range(count):
             angle = -98 + shift + index * 104 / (count - 1) + rng.uniform(-4, 4)
-            row.append(_leaf(-16, 198, angle, length * rng.uniform(0.84, 1.08), length * 0.15, tones[index % 2]))
-        yield from _row(row)
-    yield from _row([_leaf(-16, 198, -45 + rng.uniform(-20, 20), 210, 27, "spark")])
+            yield _leaf(-16, 198, angle, length * rng.uniform(0.84, 1.08), length * 0.15, tones[index % 2])
+    yield _leaf(-16, 198, -45 + rng.uniform(-20, 20), 210, 27, "spark")
 
 
 def _branch(rng: Random) -> Iterator[str]:
@@ -65,26 +63,22 @@ def _branch(rng: Random) -> Iterator[str]:
     marked = rng.randrange(3, 9)
     points = [(-24 + along * 33, 168 + along * rise / 10 + 14 * sin(along / 2)) for along in range(11)]
     yield f'<path class="stem" d="M{" ".join(f"{x:.0f} {y:.0f}" for x, y in points)}"/>'
-    row = []
     for index, (x, y) in enumerate(points):
         size = 136 - 6 * index
         angle = -20 + (-1 if index % 2 else 1) * rng.uniform(44, 60)
         tone = "spark" if index == marked else "abcd"[(index * 2 + rng.randrange(2)) % 4]
-        row.append(_leaf(x, y, angle, size * rng.uniform(0.9, 1.12), size * 0.23, tone))
-    row.append(_leaf(*points[-1], -18, 80, 17, "d"))
-    yield from _row(row)
+        yield _leaf(x, y, angle, size * rng.uniform(0.9, 1.12), size * 0.23, tone)
+    yield _leaf(*points[-1], -18, 80, 17, "d")
 
 
 def _canopy(rng: Random) -> Iterator[str]:
     """Leaves hanging from above in three rows, the nearest row shortest and darkest."""
     spark = rng.randrange(2, 6)
     for number, (count, length, tones) in enumerate(((6, 178, "ab"), (7, 128, "bc"), (8, 80, "cd"))):
-        row = []
         for index in range(count):
             x = (index + 0.5 + rng.uniform(-0.2, 0.2)) * WIDTH / count
             tone = "spark" if number == 1 and index == spark else tones[index % 2]
-            row.append(_leaf(x, -16, 90 + rng.uniform(-17, 17), length * rng.uniform(0.78, 1.1), length * 0.2, tone))
-        yield from _row(row)
+            yield _leaf(x, -16, 90 + rng.uniform(-17, 17), length * rng.uniform(0.78, 1.1), length * 0.2, tone)
 
 
 def _rosette(rng: Random) -> Iterator[str]:
@@ -92,25 +86,13 @@ def _rosette(rng: Random) -> Iterator[str]:
     x, y = rng.uniform(190, 240), rng.uniform(70, 115)
     for count, length, tones in ((11, 205, "ab"), (9, 132, "bc"), (7, 76, "cd")):
         turn = rng.uniform(0, 360)
-        row = []
         for index in range(count):
             angle = turn + index * 360 / count + rng.uniform(-5, 5)
-            row.append(_leaf(x, y, angle, length * rng.uniform(0.88, 1.08), length * 0.2, tones[index % 2]))
-        yield from _row(row)
-    yield from _row([_leaf(x, y, rng.uniform(150, 210), 70, 14, "spark")])
+            yield _leaf(x, y, angle, length * rng.uniform(0.88, 1.08), length * 0.2, tones[index % 2])
+    yield _leaf(x, y, rng.uniform(150, 210), 70, 14, "spark")
 
 
-_Leaf = tuple[str, str]
-
-
-def _row(leaves: list[_Leaf]) -> Iterator[str]:
-    """Leaves of one depth, then their veins, so that a nearer row hides the veins behind it."""
-    for shape, _ in leaves:
-        yield shape
-    yield f'<path class="vein" d="{"".join(vein for _, vein in leaves)}"/>'
-
-
-def _leaf(x: float, y: float, angle: float, length: float, width: float, tone: str) -> _Leaf:
+def _leaf(x: float, y: float, angle: float, length: float, width: float, tone: str) -> str:
     """A leaf from its stem at (x, y), with its vein; whole numbers are exact enough at this size."""
     ahead_x, ahead_y = cos(radians(angle)) * length, sin(radians(angle)) * length
     aside_x, aside_y = -sin(radians(angle)) * width, cos(radians(angle)) * width
@@ -121,4 +103,4 @@ def _leaf(x: float, y: float, angle: float, length: float, width: float, tone: s
     there = f"c{by(0.18, 0.95)} {by(0.66, 1.05)} {by(1, 0)}"
     back = f"c{by(-0.34, -1.05)} {by(-0.82, -0.95)} {by(-1, 0)}"
     stem = f"M{x:.0f} {y:.0f}"
-    return f'<path class="{tone}" d="{stem}{there}{back}"/>', f"{stem}l{by(0.88, 0)}"
+    return f'<path class="{tone}" d="{stem}{there}{back}"/><path class="v" d="{stem}l{by(0.88, 0)}"/>'
