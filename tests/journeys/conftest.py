@@ -1,8 +1,6 @@
 """A real old site and Banyan before it, once for all journeys of a test process."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,8 +18,5 @@ def old_site() -> Iterator[WordPress]:
 @pytest.fixture(scope="session")
 def door(old_site: WordPress) -> Iterator[FrontDoor]:
     """Banyan before WordPress. Tests put back the routes that they move."""
-    if os.environ.get("BANYAN_JOURNEY_DIRECT"):
-        yield FrontDoor(old_site.url, Path("/nonexistent"))
-        return
     with front_door.banyan_up("--legacy", old_site.url) as door:
         yield door

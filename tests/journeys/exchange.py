@@ -17,14 +17,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer as it came; header names in lower case, in the order of arrival."""
+    """An answer as it came, headers in the order of arrival."""
 
     status: int
     headers: list[tuple[str, str]]
     body: bytes
 
     def header(self, name: str) -> str | None:
-        return next((value for known, value in self.headers if known == name), None)
+        return next((value for known, value in self.headers if known.lower() == name.lower()), None)
 
 
 def send(request: Request, *, to: tuple[str, int], host: str) -> Answer:
@@ -39,7 +39,6 @@ def send(request: Request, *, to: tuple[str, int], host: str) -> Answer:
             connection.putheader("Content-Length", str(len(request.body)))
         connection.endheaders(request.body)
         answer = connection.getresponse()
-        headers = [(name.lower(), value) for name, value in answer.getheaders()]
-        return Answer(answer.status, headers, answer.read())
+        return Answer(answer.status, answer.getheaders(), answer.read())
     finally:
         connection.close()

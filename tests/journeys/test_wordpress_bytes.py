@@ -149,6 +149,7 @@ def _compared(requests: list[Request], old_site: WordPress, door: FrontDoor) -> 
         name = f"{request.method} {request.path}"
         found += [f"{name}: WordPress itself varies: {line}" for line in _differences(first, second)]
         found += [f"{name}: through Banyan: {line}" for line in _differences(first, gateway)]
+        found += [] if gateway.header("x-banyan-side") == "old" else [f"{name}: not from the old side"]
     return found
 
 
@@ -170,6 +171,6 @@ def _headers(answer: Answer) -> list[tuple[str, str]]:
     kept = [
         (name, CLOCK.sub(b"", value.encode("latin-1")).decode("latin-1"))
         for name, value in answer.headers
-        if name not in OF_THE_MESSAGE | OF_THE_GATEWAY
+        if name.lower() not in OF_THE_MESSAGE | OF_THE_GATEWAY
     ]
     return sorted(kept, key=lambda pair: pair[0])

@@ -113,6 +113,7 @@ def _lay_out(site: WordPress, database_password: str) -> None:
         ("nginx.conf", site.folder),
         ("php-fpm.conf", site.folder),
         ("wp-config.php", root),
+        ("what-php-sees.php", root),
         ("quiet.php", root / "wp-content" / "mu-plugins"),
     ):
         text = (CONFIGURATION / name).read_text()
