@@ -210,8 +210,8 @@ def described(route: Route) -> str:
     """The request that a route takes in one short line, Korean readable again."""
     where = "" if route.host == ANY else route.host
     query = f"?{route.query}" if route.query else ""
-    method = "any method" if route.method == ANY else route.method
-    return f"{method} {where}{readable(route.path)}{query}"
+    method = "" if route.method == ANY else f"{route.method} "
+    return f"{method}{where}{readable(route.path)}{query}"
 
 
 def readable(path: str) -> str:

@@ -105,7 +105,7 @@ class Console:
 
     async def _latest_changes(self) -> list[RouteChange] | None:
         """The last lines of the log; what was seen last while PostgreSQL is away, without waiting for it."""
-        if self._routes.fault is None:
+        if self._routes.locked is None:
             with contextlib.suppress(DatabaseAway):
                 self._changes = (await queries.route_changes(self._database, limit=_CHANGES_SHOWN)).items
         return self._changes

@@ -40,7 +40,8 @@ class View:
     supervised: bool
     lines: list[Line] | None
     revision: int | None
-    fault: str | None
+    locked: str | None
+    refused: str | None
     serving: str | None
     pending: bool
     kill_switch: bool
@@ -68,7 +69,8 @@ def gather(
         supervised=living is not None,
         lines=_lines(routes),
         revision=routes.known.revision if routes.known else None,
-        fault=routes.fault,
+        locked=routes.locked,
+        refused=routes.refused,
         serving=routes.applied.version if routes.applied else None,
         pending=routes.applied.pending if routes.applied else False,
         kill_switch=routes.kill_switch_is_on(),

@@ -37,8 +37,8 @@ class StillStarting(Unavailable):
 class Routes:
     """The only writer of the route table; one change at a time, and `reconcile` between them.
 
-    `known` is the table as last read, kept so that the console can show it while PostgreSQL is away; `fault` says in
-    a sentence why the table cannot be changed or is not served just now.
+    `known` is the table as last read, kept so that the console can show it while PostgreSQL is away. `locked` says in
+    a sentence why the table cannot be changed just now, `refused` why Envoy does not serve it.
     """
 
     def __init__(self, database: Database, front_door: FrontDoor, *, defaults: Sequence[Route]) -> None:
@@ -50,7 +50,8 @@ class Routes:
         self._applied_for: tuple[int, bool] | None = None
         self.known: Table | None = None
         self.applied: Applied | None = None
-        self.fault: str | None = None
+        self.locked: str | None = None
+        self.refused: str | None = None
 
     async def move(self, name: str, *, side: Side) -> Applied:
         """Have a side answer a route. Nothing changes if it does already. Raises RouteUnknown, NoOldSite, NoNewSide,
@@ -77,7 +78,7 @@ class Routes:
 
     async def ready(self) -> None:
         """Raises StillStarting until the table was tried once; with PostgreSQL away we are as ready as can be."""
-        if self.known is None and self.fault is None:
+        if self.known is None and self.locked is None:
             raise StillStarting
 
     async def table(self) -> Table:
@@ -95,9 +96,9 @@ class Routes:
             try:
                 await self._read()
             except (DatabaseAway, MigrationError) as fault:
-                self.fault = str(fault)
+                self.locked = str(fault)
             else:
-                self.fault = None
+                self.locked = None
             if self.known is not None:
                 await self._serve(self.known)
 
@@ -113,7 +114,7 @@ class Routes:
             except Exception as fault:
                 await self._put_back(action, name, detail, before=before, after=after, reason=str(fault))
                 raise
-            self.known = after
+            self.known, self.refused = after, None
             self._applied_for = (after.revision, self._front_door.kill_switch_is_on())
             return self.applied
 
@@ -176,8 +177,9 @@ class Routes:
         try:
             self.applied = await self._front_door.apply(table.routes)
         except SnapshotRefused as refusal:
-            self.fault = refusal.detail
+            self.refused = refusal.detail
             return
+        self.refused = None
         if wanted != self._applied_for:
             log.info("serving", revision=table.revision, version=self.applied.version, kill_switch=wanted[1])
         self._applied_for = wanted
@@ -200,4 +202,4 @@ def _in_words(before: Sequence[Route], after: Sequence[Route]) -> str:
 
 
 def _row_in_words(route: Route) -> str:
-    return f"{routes.described(route)} on the {route.side} side"
+    return f"{routes.described(route)} ({route.side})"
