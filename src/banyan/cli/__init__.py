@@ -2,7 +2,9 @@
 
 import typer
 
-from banyan.cli import database, gateway, lifecycle, route
+from banyan.cli import database, lifecycle
+from banyan.cli.gateway import app as gateway
+from banyan.cli.route import app as route
 
 app = typer.Typer(
     name="banyan",
@@ -18,8 +20,8 @@ app.command("status")(lifecycle.status)
 app.command("run")(lifecycle.run)
 app.command("migrate")(database.migrate)
 app.command("seed")(database.seed)
-app.add_typer(route.app, name="route")
-app.add_typer(gateway.app, name="gateway")
+app.add_typer(route, name="route")
+app.add_typer(gateway, name="gateway")
 
 
 def main() -> None:

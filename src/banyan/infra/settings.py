@@ -133,11 +133,10 @@ class Settings:
     def _check(self) -> None:
         if not 1 <= self.port <= 65535:
             raise SettingError(f"BANYAN_PORT is {self.port}; it takes a port from 1 to 65535.")
-        if self.legacy_url:
-            if not _is_origin(self.legacy_url):
-                raise SettingError(
-                    f"BANYAN_LEGACY_URL (--legacy) is {self.legacy_url!r}; it takes http(s)://host[:port] with no path."
-                )
+        if self.legacy_url and not _is_origin(self.legacy_url):
+            raise SettingError(
+                f"BANYAN_LEGACY_URL (--legacy) is {self.legacy_url!r}; it takes http(s)://host[:port] with no path."
+            )
         if self.legacy_url and self.no_legacy:
             raise SettingError("BANYAN_LEGACY_URL (--legacy) and BANYAN_NO_LEGACY (--no-legacy) exclude each other.")
         if self.public_url and not _is_origin(self.public_url):

@@ -9,7 +9,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from banyan.gateway import adapters
+from banyan.gateway.adapters import envoy
+from banyan.gateway.adapters.admin import EnvoyAway
+from banyan.gateway.adapters.data_plane import DataPlane
 from banyan.infra import databases, embedded, http
 from banyan.infra.databases import Server
 from banyan.infra.embedded import Privileges
@@ -20,6 +22,7 @@ from banyan.infra.supervisor.supervisor import Progress, Supervisor
 from banyan.processes import registry
 
 _LOOK_AT_ACCESS_LOG = 5.0
+_LOOK_AT_REQUESTS = 0.02
 
 
 class PortTaken(Exception):
@@ -33,12 +36,13 @@ async def up(settings: Settings, progress: Progress) -> None:
         check_port(settings)
         await _start_databases(settings, supervisor)
         await supervisor.start(_processes(settings), wait=settings.ready_timeout)
-        await adapters.prepare(settings)
-        await supervisor.start([_envoy(settings)], wait=settings.ready_timeout)
+        plane = DataPlane(settings)
+        await plane.prepare()
+        await supervisor.start([_envoy(settings, plane)], wait=settings.ready_timeout)
         if not supervisor.stop_asked:
             supervisor.announce_ready()
             progress.say(f"Banyan is ready at {settings.url}")
-        beside = [_rotate_access_log(settings)]
+        beside = [_rotate_access_log(settings, plane)]
         if settings.reload:
             beside.append(reload.watch(settings, supervisor, _watched_folders()))
         await supervisor.wait_for_stop(*beside)
@@ -101,7 +105,7 @@ def _inherited() -> Mapping[str, str]:
     return {name: value for name, value in os.environ.items() if name != "BANYAN_LISTEN_FD"}
 
 
-def _envoy(settings: Settings) -> Spec:
+def _envoy(settings: Settings, plane: DataPlane) -> Spec:
     admin = settings.socket("envoy-admin")
 
     async def ready() -> None:
@@ -111,23 +115,32 @@ def _envoy(settings: Settings) -> Spec:
     return Spec(
         name="envoy",
         kind="envoy",
-        command=adapters.envoy_command(settings),
+        command=envoy.envoy_command(settings),
         environ={"PATH": os.environ.get("PATH", "")},
         probe=ready,
-        before_stop=lambda: adapters.drain(settings),
+        before_stop=lambda: _drain(settings, plane),
         stop_signal=signal.SIGTERM,
     )
 
 
-async def _rotate_access_log(settings: Settings) -> None:
+async def _drain(settings: Settings, plane: DataPlane) -> None:
+    """Let nobody new in and give requests in flight their time; SIGTERM alone ends Envoy in the middle of them."""
+    await plane.admin.drain()
+    for _ in range(round(settings.drain / _LOOK_AT_REQUESTS)):
+        if not await plane.admin.active_requests():
+            return
+        await asyncio.sleep(_LOOK_AT_REQUESTS)
+
+
+async def _rotate_access_log(settings: Settings, plane: DataPlane) -> None:
     """Envoy writes its access log itself, for speed; here it is only cut into files."""
     path = settings.logs / "access.log"
     while True:
         await asyncio.sleep(_LOOK_AT_ACCESS_LOG)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, EnvoyAway):
             if path.stat().st_size > settings.log_bytes:
                 logs.rotate(path, settings.log_files)
-                await adapters.reopen_logs(settings)
+                await plane.admin.reopen_logs()
 
 
 def _watched_folders() -> list[Path]:
