@@ -173,14 +173,14 @@ def _key(sort: Sort, cursor: str) -> tuple[object, uuid.UUID]:
     value, text = paging.decode_cursor(cursor, str if sort == "newest" else int, str)
     try:
         last = uuid.UUID(str(text))
-        moment = datetime.fromisoformat(value).astimezone(UTC) if isinstance(value, str) else None
-    except (ValueError, OverflowError):
+        place = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
         raise CursorNotOurs from None
-    if moment is not None:
-        return moment, last
-    if not isinstance(value, int) or not 0 <= value < 2**31:
-        raise CursorNotOurs
-    return value, last
+    if isinstance(place, datetime) and place.tzinfo is UTC:
+        return place, last
+    if isinstance(place, int) and 0 <= place < 2**31:
+        return place, last
+    raise CursorNotOurs
 
 
 def _escaped(text: str) -> str:
