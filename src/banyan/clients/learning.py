@@ -24,7 +24,8 @@ class LearningClient:
         limit: int | None = None,
         after: str | None = None,
     ) -> CoursePage:
-        """A page of the course list. Values go as they are, a visitor's too: the service refuses what is wrong."""
+        """A page of the course list. Values go as they are, a visitor's too: the service refuses what is wrong.
+        An empty one, as a form sends it, asks for nothing."""
         asked = {
             "language": language,
             "level": level,
@@ -35,7 +36,7 @@ class LearningClient:
             "limit": None if limit is None else str(limit),
             "after": after,
         }
-        params = {name: value for name, value in asked.items() if value is not None}
+        params = {name: value for name, value in asked.items() if value}
         return await self._http.get("/api/v1/courses", CoursePage, params=params)
 
     async def course(self, slug: str) -> Course:
