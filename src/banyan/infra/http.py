@@ -25,6 +25,7 @@ Check = Callable[[], Awaitable[None]]
 ErrorPage = Callable[[Request, int, str, str], Response]
 
 REQUEST_ID = "x-request-id"
+READY = "/ready"
 _SLOW_SECONDS = 0.5
 _GRACEFUL_SECONDS = 5
 _KEEP_ALIVE_SECONDS = 75
@@ -60,7 +61,7 @@ def application(
 
     ready_checks = list(checks)
 
-    @app.get("/ready", include_in_schema=False)
+    @app.get(READY, include_in_schema=False)
     async def ready() -> Response:
         for check in ready_checks:
             await check()

@@ -33,7 +33,7 @@ class ServiceRefused(Refusal):
 class HttpClient:
     """Calls one service. `host` is the service's name on the private listener; `timeout` is seconds in all."""
 
-    def __init__(self, socket_path: Path, host: str, *, timeout: float = 3.0, limit: int = 64) -> None:
+    def __init__(self, socket_path: Path, host: str, *, timeout: float = 5.0, limit: int = 64) -> None:
         self._socket_path = socket_path
         self._base = f"http://{host}"
         self._timeout = aiohttp.ClientTimeout(total=timeout)

@@ -1,6 +1,7 @@
 """What a process must do before it can serve, such as migrations, done while its socket is already open."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 
 import structlog
@@ -19,21 +20,27 @@ class NotPrepared(Unavailable):
 class Preparation:
     """Repeats `step` while its database is away. Any other fault of it ends the process, so that it is seen."""
 
-    def __init__(self, step: Callable[[], Awaitable[None]], *, pause_seconds: float = 0.25) -> None:
+    def __init__(
+        self, step: Callable[[], Awaitable[None]], *, pause_seconds: float = 0.25, patience_seconds: float = 2.0
+    ) -> None:
         self._step = step
         self._pause_seconds = pause_seconds
-        self._done = False
+        self._patience_seconds = patience_seconds
+        self._done = asyncio.Event()
 
     async def check(self) -> None:
         """Raises NotPrepared until the step has been done."""
-        if not self._done:
+        if not self._done.is_set():
             raise NotPrepared
 
     def guard(self, app: ASGIApp) -> ASGIApp:
-        """The application, which answers 503 until the step has been done."""
+        """The application; a request that comes earlier waits a little, as after a restart, and then gets a 503."""
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-            if self._done or scope["type"] != "http":
+            if not self._done.is_set() and scope["type"] == "http" and scope["path"] != http.READY:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._done.wait(), self._patience_seconds)
+            if self._done.is_set() or scope["type"] != "http":
                 await app(scope, receive, send)
                 return
             refusal = NotPrepared()
@@ -53,10 +60,10 @@ class Preparation:
 
     async def _repeat(self) -> None:
         waiting = False
-        while not self._done:
+        while not self._done.is_set():
             try:
                 await self._step()
-                self._done = True
+                self._done.set()
             except Unavailable as fault:
                 if not waiting:
                     log.warning("waiting for the database", reason=repr(fault.__cause__ or fault))
