@@ -209,7 +209,7 @@ def left():
         s += u'''<table width="180" class="box" cellpadding="4" cellspacing="0"><tr><td class="boxt" colspan="2">회원 로그인</td></tr>
 <form name="flogin" action="/login" method="post" onsubmit="return chkLogin(this);">
 <input type="hidden" name="url" value="%s">
-<tr><td><input type="text" name="userid" class="input" style="width:98px" title="이메일"><br><input type="password" name="passwd" class="input" style="width:98px;margin-top:3px" title="비밀번호"></td>
+<tr><td><input type="text" name="userid" class="input" style="width:92px" title="이메일" placeholder="이메일"><br><input type="password" name="passwd" class="input" style="width:92px;margin-top:3px" title="비밀번호" placeholder="비밀번호"></td>
 <td><input type="submit" value="로그인" class="btnlogin"></td></tr>
 <tr><td colspan="2" align="center"><a href="/signup"><font color="#666666">회원가입</font></a> | <a href="#" onclick="alert('고객센터(1577-0000)로 전화주세요.');return false;"><font color="#666666">비밀번호 찾기</font></a></td></tr></form></table>''' % h(
             request.full_path.rstrip('?') if request.method == 'GET' and request.path not in ('/login', '/logout', '/signup') else '/')

@@ -135,7 +135,8 @@ def _place(number: int) -> tuple[Language, int]:
 
 def _theme(topic: Topic, angles: tuple[Angle, ...], shift: int, turn: int) -> tuple[str, str, Level, Angle | None]:
     if turn < len(topic.flagships):
-        flagship = topic.flagships[turn]
+        # Every second topic begins with its other one, so that the first page has more than beginners' courses.
+        flagship = topic.flagships[(turn + shift) % len(topic.flagships)]
         return flagship.title, flagship.summary, flagship.level, None
     # Shifted by topic, so that one page of the list does not show the same angle twenty times.
     angle = angles[(turn - len(topic.flagships) + shift) % len(angles)]
