@@ -90,7 +90,7 @@ async def _load(tx: Connection, courses: Sequence[DemoCourse]) -> None:
 def _add_rows(rows: _Rows, course: DemoCourse) -> None:
     course_id = CourseId(_id("course", course.number))
     instructor_id, at = _person_id(course.instructor), course.published_on
-    content = _content(course)
+    content = content_of(course)
     lesson_ids = [lesson.id for lesson in content.lessons]
     version = Version(id=VersionId(_id("version", course.number, 1)), number=1, revision=1, lessons=len(lesson_ids))
     rows.course.append((course_id, course.slug, instructor_id, version.id, version.id, course.learners, at, at, at))
@@ -101,7 +101,7 @@ def _add_rows(rows: _Rows, course: DemoCourse) -> None:
     rows.publication.append((_id("publication", course.number, 1), course_id, version.id, instructor_id, at))
 
 
-def _content(course: DemoCourse) -> Content:
+def content_of(course: DemoCourse) -> Content:
     return Content(
         title=course.title,
         summary=course.summary,
