@@ -216,7 +216,7 @@ def described(route: Route) -> str:
 
 def readable(path: str) -> str:
     """A template for people: percent-encoded Hangul as Hangul, everything that would be ambiguous left encoded."""
-    return "/".join(segment if not _plain(unquote(segment)) else unquote(segment) for segment in path.split("/"))
+    return "/".join(_readable(segment) for segment in path.split("/"))
 
 
 def query_pairs(query: str) -> tuple[tuple[str, str | None], ...]:
@@ -290,5 +290,9 @@ def _encoded(text: str) -> str:
         raise RouteInvalid("The query is no valid UTF-8.") from None
 
 
-def _plain(text: str) -> bool:
-    return text.isprintable() and not set(text) & set("/\\?#%{}* ") and text not in (".", "..")
+def _readable(segment: str) -> str:
+    try:
+        text = unquote(segment, errors="strict")
+    except UnicodeDecodeError:
+        return segment
+    return text if text.isprintable() and not set(text) & set("/\\?#%{}* ") else segment

@@ -110,6 +110,8 @@ def _check_whole(path: str) -> None:
         raise TemplateInvalid(path, "it must begin with a slash")
     if "//" in path:
         raise TemplateInvalid(path, "it has an empty segment (//)")
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in path):
+        raise TemplateInvalid(path, "it is no valid UTF-8")
     if len(quote(path, safe="%/{}")) > LONGEST:
         raise TemplateInvalid(path[:60] + "…", f"it is longer than {LONGEST} bytes")
     for character, name in (("?", "a query; use --query KEY=VALUE"), ("#", "a fragment"), ("\\", "a backslash")):
@@ -140,11 +142,7 @@ def _literal(path: str, segment: str) -> str:
     """Percent-encoded as browsers send it: escapes upper-case, what needs none plain."""
     if _UNSAFE.search(segment):
         raise TemplateInvalid(path, "it has a % that is no escape; a literal percent is written %25")
-    try:
-        encoded = quote(segment, safe="%" + _IN_PATHS)
-    except UnicodeEncodeError:
-        raise TemplateInvalid(path, "it is no valid UTF-8") from None
-    canonical = _ESCAPE.sub(_unescaped, encoded)
+    canonical = _ESCAPE.sub(_unescaped, quote(segment, safe="%" + _IN_PATHS))
     for escape, name in _CONFUSING.items():
         if escape in canonical:
             raise TemplateInvalid(path, f"it has {name}, and such a request always goes to the old site")
