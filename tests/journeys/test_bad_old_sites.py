@@ -100,6 +100,21 @@ async def half_a_page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     await writer.drain()
 
 
+async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n")
+    for _ in range(8):
+        writer.write(b"line\n")
+        await writer.drain()
+        await asyncio.sleep(0.3)
+
+
+async def echo_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 48\r\n\r\n" + await reader.readexactly(48))
+    await writer.drain()
+
+
 async def well(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while await reader.readuntil(b"\r\n\r\n"):
         writer.write(WELL)
@@ -181,6 +196,25 @@ async def test_half_a_page_is_not_passed_off_as_a_whole_one(spot: Spot) -> None:
     async with spot.held_by(half_a_page), httpx.AsyncClient(base_url=spot.door.url, timeout=10) as client:
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get("/", headers=ENGLISH)
+
+
+async def test_a_page_that_trickles_longer_than_the_limit_arrives_whole(spot: Spot) -> None:
+    async with spot.held_by(trickle), httpx.AsyncClient(base_url=spot.door.url, timeout=10) as client:
+        answer = await client.get("/report", headers=ENGLISH)
+
+    assert (answer.status_code, answer.text) == (200, "line\n" * 8)
+
+
+async def test_an_upload_that_takes_longer_than_the_limit_arrives_whole(spot: Spot) -> None:
+    async def slowly() -> AsyncIterator[bytes]:
+        for _ in range(8):
+            yield b"piece\n"
+            await asyncio.sleep(0.3)
+
+    async with spot.held_by(echo_body), httpx.AsyncClient(base_url=spot.door.url, timeout=10) as client:
+        answer = await client.post("/upload", content=slowly(), headers={"Content-Length": "48"})
+
+    assert (answer.status_code, answer.text) == (200, "piece\n" * 8)
 
 
 async def test_banyan_itself_is_well_while_the_old_site_is_not(spot: Spot) -> None:
