@@ -206,6 +206,7 @@ def test_head_answers_without_a_body(demo: Process) -> None:
         ("/api/v1/courses?q=%25%25%25%5C", 200),
         ("/api/v1/courses?q=';--", 200),
         ("/api/v1/courses?unknown=1", 200),
+        ("/api/v1/courses/", 404),
         ("/api/v1/nothing", 404),
     ],
 )
@@ -258,7 +259,7 @@ def test_it_answers_503_until_its_database_is_there(postgres: Postgres) -> None:
         assert "retry-after" in process.ask_until("/api/v1/courses", 503).headers
         assert process.ask("/ready").json()["type"] == "/_banyan/problems/not-prepared"
 
-        asyncio.run(_create(postgres, name))
+        asyncio.run(_execute(postgres, f"CREATE DATABASE {name}"))
 
         process.ask_until("/ready", 204)
         assert process.ask("/api/v1/courses").json() == {"items": [], "next": None, "total": 0}
@@ -266,9 +267,28 @@ def test_it_answers_503_until_its_database_is_there(postgres: Postgres) -> None:
         assert process.end() == 0
 
 
+def test_it_outlives_its_connections_and_its_database(postgres: Postgres) -> None:
+    name = asyncio.run(postgres.make_database())
+    process = Process(postgres.url(name))
+    try:
+        process.ask_until("/ready", 204)
+
+        asyncio.run(
+            _execute(postgres, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        )
+        process.ask_until("/api/v1/courses", 200, seconds=5)
+        asyncio.run(_execute(postgres, f"DROP DATABASE {name} WITH (FORCE)"))
+
+        assert process.ask_until("/api/v1/courses", 503).json()["type"] == "/_banyan/problems/database-away"
+        assert process.ask("/ready").status == 503
+    finally:
+        assert process.end() == 0
+
+
 def test_a_server_that_ignores_hangul_ends_it_with_what_to_do(postgres: Postgres) -> None:
     name = f"c_locale_{uuid.uuid4().hex[:12]}"
-    asyncio.run(_create(postgres, name, "TEMPLATE template0 LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C' LOCALE 'C'"))
+    locale = "TEMPLATE template0 LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C' LOCALE 'C'"
+    asyncio.run(_execute(postgres, f"CREATE DATABASE {name} {locale}"))
     process = Process(postgres.url(name))
 
     assert process.process.wait(timeout=30) != 0
@@ -276,9 +296,9 @@ def test_a_server_that_ignores_hangul_ends_it_with_what_to_do(postgres: Postgres
     process.end()
 
 
-async def _create(postgres: Postgres, name: str, options: str = "") -> None:
+async def _execute(postgres: Postgres, statement: str) -> None:
     connection = await asyncpg.connect(postgres.url("postgres"))
     try:
-        await connection.execute(f"CREATE DATABASE {name} {options}")
+        await connection.execute(statement)
     finally:
         await connection.close()

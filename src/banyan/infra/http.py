@@ -55,7 +55,8 @@ def application(
 
     `checks` are what the process needs to be ready; each raises when it is not so.
     """
-    app = FastAPI(title=f"Banyan {name}", docs_url=None, redoc_url=None, openapi_url=None)
+    # A redirect to the path without its slash would name our own prefix and scheme, not the public ones.
+    app = FastAPI(title=f"Banyan {name}", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     for router in routers:
         app.include_router(router)
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from banyan.contracts import learning as wire
 from banyan.infra import http
+from banyan.infra.postgres import Database
 from banyan.kit.errors import Refused
 from banyan.kit.paging import DEFAULT_LIMIT, MAX_LIMIT
 from banyan.learning.domain import CourseUnknown, SlugNotUsable, usable_slug
@@ -24,11 +25,38 @@ class QueryNotText(Refused):
     status = 400
 
 
-def router(catalogue: Catalogue) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1")
+_PROBLEM: dict[str, object] = {
+    "description": "An RFC 9457 problem document.",
+    "content": {
+        "application/problem+json": {
+            "schema": {
+                "type": "object",
+                "required": ["type", "title", "status", "detail"],
+                "properties": {
+                    "type": {"type": "string"},
+                    "title": {"type": "string"},
+                    "status": {"type": "integer"},
+                    "detail": {"type": "string"},
+                },
+            }
+        }
+    },
+}
+_UNCHANGED: dict[str, object] = {"description": "The caller's copy, named by `If-None-Match`, still holds."}
+
+
+def router(database: Database) -> APIRouter:
+    routes = APIRouter(prefix="/api/v1", tags=["courses"])
+    catalogue = Catalogue(database)
 
     @routes.head("/courses", include_in_schema=False)
-    @routes.get("/courses", response_model=wire.CoursePage)
+    @routes.get(
+        "/courses",
+        response_model=wire.CoursePage,
+        operation_id="courses",
+        summary="The published courses, a page at a time.",
+        responses={304: _UNCHANGED, 400: _PROBLEM, 422: _PROBLEM, 503: _PROBLEM},
+    )
     async def courses(
         request: Request,
         language: wire.Language | None = None,
@@ -50,7 +78,13 @@ def router(catalogue: Catalogue) -> APIRouter:
         return _answer(request, await catalogue.courses(wanted, sort=sort, limit=limit, after=after))
 
     @routes.head("/courses/{slug}", include_in_schema=False)
-    @routes.get("/courses/{slug}", response_model=wire.Course)
+    @routes.get(
+        "/courses/{slug}",
+        response_model=wire.Course,
+        operation_id="course",
+        summary="A course as its published version shows it.",
+        responses={304: _UNCHANGED, 404: _PROBLEM, 422: _PROBLEM, 503: _PROBLEM},
+    )
     async def course(request: Request, slug: str) -> Response:
         try:
             usable = usable_slug(slug)

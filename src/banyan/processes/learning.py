@@ -12,7 +12,7 @@ async def run(settings: Settings) -> None:
     database = postgres.database(settings, "learning")
     preparation = Preparation(lambda: prepare(database, demo=settings.demo))
     app = http.application(
-        "learning", [router(queries.Catalogue(database))], settings=settings, checks=[preparation.check, database.ready]
+        "learning", [router(database)], settings=settings, checks=[preparation.check, database.ready]
     )
     listener = http.inherited_or_own_socket(settings, "learning")
     await preparation.beside(http.serve(preparation.guard(app), listener))
