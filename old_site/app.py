@@ -476,7 +476,7 @@ def lecture():
     if not ok:
         return alert(u'수강신청 후 이용하실 수 있습니다.')
     n = q1('select max(no) n from tb_lesson where course_idx=?', c['idx'])['n']
-    s = u'<html><head><meta charset="utf-8"><title>%s</title><link rel="stylesheet" type="text/css" href="/static/style.css"></head><body bgcolor="#222222" style="margin:0"><center><table width="700" cellpadding="10"><tr><td><font color="#ffffff"><b>%d강. %s</b></font></td><td align="right"><font color="#999999">%s</font></td></tr>' % (h(l['title']), l['no'], h(l['title']), h(c['subject']))
+    s = u'<html><head><meta charset="utf-8"><title>%s</title><link rel="stylesheet" type="text/css" href="/static/style.css"></head><body bgcolor="#222222" style="margin:0;background:#222222"><center><table width="700" cellpadding="10"><tr><td><font color="#ffffff"><b>%d강. %s</b></font></td><td align="right"><font color="#999999">%s</font></td></tr>' % (h(l['title']), l['no'], h(l['title']), h(c['subject']))
     s += u'<tr><td colspan="2" height="380" bgcolor="#000000" align="center"><font color="#777777" size="6">▶</font><br><br><font color="#777777">동영상을 재생하려면 Flash Player 10 이상이 필요합니다.<br>(%d분 %02d초)</font></td></tr><tr><td>' % (l['sec_len'] // 60, l['sec_len'] % 60)
     if l['no'] > 1:
         s += u'<a href="/lecture.php?c=%d&amp;l=%d"><font color="#ffffff">◀ 이전 강</font></a>' % (c['idx'], l['no'] - 1)
@@ -1095,12 +1095,14 @@ create table tb_session (id text primary key, member_idx int, regdate text);
     d.executemany('insert into tb_enroll (regdate, member_idx, course_idx) values (?,?,?)', es)
     d.executemany("insert into tb_board (bbs,subject,content,name,member_idx,hit,regdate) values ('notice',?,?,'관리자',3,?,?)", [(a, b, len(b) * 7, c) for a, b, c in NOTICES])
     i = len(NOTICES)
+    kor = [p for p in ppl[60:] if p.name[0] > u'가']
+    eng = [p for p in ppl[60:] if p.name[0] < u'가']
     for a, b, c, cm in POSTS:
         i = i + 1
-        p = ppl[60 + i * 29 % 1900]
+        p = (eng if a.isascii() else kor)[i * 29 % 200]
         d.execute("insert into tb_board values (?,'free',?,?,?,?,?,?)", (i, a, b, p.name, p.number, len(a) * 11, c))
         for j, x in enumerate(cm):
-            p = ppl[60 + (i * 31 + j * 17) % 1900]
+            p = (eng if x.isascii() else kor)[(i * 31 + j * 17) % 200]
             d.execute('insert into tb_comment (board_idx,member_idx,name,content,regdate) values (?,?,?,?,?)', (i, p.number, p.name, x, c[:11] + '%02d:%02d:00' % (18 + j, i % 60)))
     d.executescript('create index ix_enroll1 on tb_enroll (course_idx); create index ix_enroll2 on tb_enroll (member_idx);')
     d.commit()
