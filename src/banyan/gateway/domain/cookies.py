@@ -15,7 +15,7 @@ local function kept(line, found)
     if part:match("^%s*banyan_") then
       cut = true
       local locale = part:match("^%s*banyan_locale%s*=%s*([a-z][a-z])%s*$")
-      if locale then found.locale = locale end
+      if locale == "ko" or locale == "en" then found.locale = locale end
     else
       parts[#parts + 1] = part
     end

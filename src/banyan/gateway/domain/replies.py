@@ -1,10 +1,9 @@
 """The gateway's own answers: a page in the reader's language, or a problem document for a program."""
 
-from banyan.gateway.domain import pages
+from banyan.gateway.domain import cookies, pages
 from banyan.gateway.domain.pages import LANGUAGES
 from banyan.gateway.domain.world import Config
 
-_METADATA = "banyan"
 _BAD_GATEWAY_FLAGS = ["UF", "UC", "UR", "UPE"]
 _API = r"/(_banyan/)?api/.*"
 
@@ -34,16 +33,8 @@ def status_at_least(status: int) -> Config:
 def _health() -> Config:
     """Whether Banyan is well cannot be said by a control plane that is away."""
     asked = _all(_header(":path", prefix="/_banyan/health"), status_at_least(500))
-    body = {
-        "type": "/_banyan/problems/not-ready",
-        "title": "Service Unavailable",
-        "status": 503,
-        "detail": "The process gateway does not answer, so nobody can say how the others are.",
-        "ready": False,
-        "failing": ["gateway"],
-        "request_id": "%STREAM_ID%",
-    }
-    return _mapper(asked, {"json_format": body, "content_type": "application/problem+json"}, 503)
+    body = {"status": "degraded", "waiting_for": ["gateway"], "request_id": "%STREAM_ID%"}
+    return _mapper(asked, {"json_format": body, "content_type": "application/json"}, 503, retry=True)
 
 
 def _forms(condition: Config, status: int, *, mapped: bool = False) -> list[Config]:
@@ -103,28 +94,27 @@ def _wants_problem() -> Config:
 
 
 def _reads_korean() -> Config:
-    by_cookie = _any(_cookie("ko"), _locale("ko"))
-    in_english = _any(_cookie("en"), _locale("en"))
-    del in_english
+    chosen = _any(_cookie("ko"), _chosen_korean())
     by_browser = _all(
-        _header("accept-language", regex="(?i)ko([-;, ].*)?"), _cookie("en", invert=True), _locale("en", invert=True)
+        _header("accept-language", regex="(?i)ko([-;, ].*)?"),
+        _cookie("en", invert=True),
+        _chosen_korean(or_nothing=True),
     )
-    return _any(by_cookie, by_browser)
+    return _any(chosen, by_browser)
 
 
 def _cookie(locale: str, *, invert: bool = False) -> Config:
-    return _header("cookie", regex=rf"(.*;\s*)?banyan_locale={locale}(;.*)?", invert=invert)
+    return _header("cookie", regex=rf"(.*[;,]\s*)?banyan_locale={locale}([;,].*)?", invert=invert)
 
 
-def _locale(locale: str, *, invert: bool = False) -> Config:
+def _chosen_korean(*, or_nothing: bool = False) -> Config:
     """What the cookie filter found before it cut the cookie."""
-    path: Config = {
-        "filter": _METADATA,
+    matcher: Config = {
+        "filter": cookies.METADATA,
         "path": [{"key": "locale"}],
-        "value": {"string_match": {"exact": locale}},
-        "invert": invert,
+        "value": {"string_match": {"exact": "ko"}},
     }
-    return {"metadata_filter": {"matcher": path, "match_if_key_not_found": invert}}
+    return {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": or_nothing}}
 
 
 def _header(name: str, *, invert: bool = False, regex: str = "", contains: str = "", prefix: str = "") -> Config:
