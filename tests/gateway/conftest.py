@@ -1,11 +1,22 @@
 """A migrated, seeded gateway database, and the route table's operations over a front door that only records."""
 
+import os
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
 import pytest
 
 from banyan.gateway.domain.defaults import default_routes
+from banyan.gateway.domain.traffic import Traffic
 from banyan.gateway.operations.routes import Routes
 from banyan.infra.migrations import migrate
 from banyan.infra.postgres import Database
+from banyan.infra.settings import Settings
+from banyan.infra.supervisor import state
+from banyan.infra.supervisor.state import ChildState, SupervisorState
+from banyan.processes import gateway
 from tests.fakes.front_door import RecordingFrontDoor
 
 DEFAULTS = default_routes(demo=True, other_old_site=False)
@@ -27,3 +38,56 @@ async def routes(gateway_database: Database, front_door: RecordingFrontDoor) -> 
     table = Routes(gateway_database, front_door, defaults=DEFAULTS)
     await table.reconcile()
     return table
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    found = Settings.read({"BANYAN_DATA": str(tmp_path / "data"), "BANYAN_DEMO": "1"})
+    found.make_folders()
+    return found
+
+
+@pytest.fixture
+def traffic() -> Traffic:
+    return Traffic()
+
+
+@pytest.fixture
+async def browser(
+    settings: Settings, routes: Routes, traffic: Traffic, gateway_database: Database
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser on this machine, as Envoy would pass it on."""
+    app = gateway.application(settings, routes, traffic, gateway_database)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app),
+        base_url="http://127.0.0.1:8000",
+        headers={"accept": "text/html", "x-forwarded-for": "127.0.0.1", "accept-language": "en"},
+    ) as client:
+        yield client
+
+
+def children(**states: str) -> list[ChildState]:
+    """Processes by name (`_` for `-`) and state; the kind is told by the name."""
+    found = []
+    for word, process_state in states.items():
+        name = word.replace("_", "-")
+        kind = "postgres" if name.startswith("postgres") else "envoy" if name == "envoy" else "process"
+        found.append(ChildState(name=name, kind=kind, state=process_state, since=datetime.now(UTC), pid=1))
+    return found
+
+
+def supervise(settings: Settings, processes: list[ChildState], *, pid: int | None = None, ready: bool = True) -> None:
+    """Write what a supervisor would; it is this test's own process unless another is named."""
+    living = pid or os.getpid()
+    state.write(
+        settings,
+        SupervisorState(
+            pid=living,
+            ticks=state.start_ticks(living),
+            url=settings.url,
+            version="0.1.0",
+            started_at=datetime.now(UTC),
+            ready=ready,
+            processes=processes,
+        ),
+    )

@@ -215,20 +215,18 @@ async def test_without_postgres_the_last_table_is_served_and_changes_are_refused
     assert front_door.sides()["course"] == "new"
 
 
-@pytest.mark.parametrize("statement", ["UPDATE route_change SET outcome = ''", "DELETE FROM route_change"])
-async def test_history_cannot_be_rewritten(routes: Routes, gateway_database: Database, statement: str) -> None:
+async def test_history_cannot_be_rewritten(routes: Routes, gateway_database: Database) -> None:
     lines = await log(gateway_database)
 
-    for sql in (statement, "TRUNCATE route_change"):
+    for sql in ("UPDATE route_change SET outcome = ''", "DELETE FROM route_change", "TRUNCATE route_change"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="only ever added"):
             await gateway_database.fetch(sql)
 
     assert await log(gateway_database) == lines
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
+async def test_the_database_itself_refuses_what_would_hurt(routes: Routes, gateway_database: Database) -> None:
+    for row in (
         "('x', '/x', 'old', false, 'web')",
         "('x', '/x', 'new', true, NULL)",
         "('X', '/x', 'old', true, NULL)",
@@ -237,13 +235,9 @@ async def test_history_cannot_be_rewritten(routes: Routes, gateway_database: Dat
         "('x', '/강의', 'old', true, NULL)",
         "('x', '/courses', 'old', true, NULL)",
         "('x', '/x', 'both', true, NULL)",
-    ],
-)
-async def test_the_database_itself_refuses_what_would_hurt(
-    routes: Routes, gateway_database: Database, row: str
-) -> None:
-    with pytest.raises(asyncpg.IntegrityConstraintViolationError):
-        await gateway_database.fetch(f"INSERT INTO route (name, path, side, old_twin, service) VALUES {row}")
+    ):
+        with pytest.raises(asyncpg.IntegrityConstraintViolationError):
+            await gateway_database.fetch(f"INSERT INTO route (name, path, side, old_twin, service) VALUES {row}")
 
 
 async def test_the_log_is_read_in_pages_newest_first(routes: Routes, gateway_database: Database) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 
+from fastapi import FastAPI
+
 from banyan.gateway import jobs
 from banyan.gateway.adapters import data_plane, worlds
 from banyan.gateway.domain.traffic import Traffic
@@ -11,6 +13,7 @@ from banyan.gateway.http.console import Console
 from banyan.gateway.operations.routes import Routes
 from banyan.infra import http, postgres
 from banyan.infra.http_client import HttpClient
+from banyan.infra.postgres import Database
 from banyan.infra.settings import Settings
 
 
@@ -19,17 +22,10 @@ async def run(settings: Settings) -> None:
     routes = Routes(database, data_plane.DataPlane(settings), defaults=worlds.defaults(settings))
     admin = HttpClient(settings.socket("envoy-admin"), "envoy", timeout=0.9)
     traffic = Traffic()
-    console = Console(settings, routes, traffic, database)
-    app = http.application(
-        "gateway",
-        [control.router(routes, database), health.router(settings), console.router()],
-        settings=settings,
-        checks=[routes.ready],
-        error_page=console.error_page,
-    )
     beside = [asyncio.create_task(jobs.keep_serving(routes)), asyncio.create_task(jobs.record_traffic(traffic, admin))]
     try:
-        await http.serve(app, http.inherited_or_own_socket(settings, "gateway"))
+        listener = http.inherited_or_own_socket(settings, "gateway")
+        await http.serve(application(settings, routes, traffic, database), listener)
     finally:
         for task in beside:
             task.cancel()
@@ -37,3 +33,14 @@ async def run(settings: Settings) -> None:
                 await task
         await admin.close()
         await database.close()
+
+
+def application(settings: Settings, routes: Routes, traffic: Traffic, database: Database) -> FastAPI:
+    console = Console(settings, routes, traffic, database)
+    return http.application(
+        "gateway",
+        [control.router(routes, database), health.router(settings), console.router()],
+        settings=settings,
+        checks=[routes.ready],
+        error_page=console.error_page,
+    )

@@ -1,0 +1,88 @@
+"""`/_banyan/health` from what the supervisor wrote."""
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from banyan.gateway.http import health
+from banyan.infra import http
+from banyan.infra.settings import Settings
+from banyan.infra.supervisor import state
+from tests.gateway.conftest import children, supervise
+
+HEALTH = "/_banyan/health"
+
+
+@pytest.fixture
+async def browser(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """No database stands behind health, nor here."""
+    app = http.application("gateway", [health.router(settings)], settings=settings)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000") as client:
+        yield client
+
+
+async def test_it_is_200_when_every_process_is_ready(browser: httpx.AsyncClient, settings: Settings) -> None:
+    supervise(settings, children(postgres_front="ready", web="ready", envoy="ready"))
+
+    answer = await browser.get(HEALTH)
+
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ready", "processes": ["postgres-front", "web", "envoy"]}
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("found", ["starting", "backoff", "failing", "stopping", "stopped"])
+async def test_it_is_503_and_names_what_is_not_ready(
+    browser: httpx.AsyncClient, settings: Settings, found: str
+) -> None:
+    supervise(settings, children(postgres_front="ready", web=found, learning="ready", envoy=found))
+
+    answer = await browser.get(HEALTH)
+
+    assert answer.status_code == 503
+    assert answer.json() == {"status": "degraded", "waiting_for": ["web", "envoy"]}
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_a_first_start_that_is_not_over_is_503(browser: httpx.AsyncClient, settings: Settings) -> None:
+    supervise(settings, children(postgres_front="ready"), ready=False)
+
+    answer = await browser.get(HEALTH)
+
+    assert answer.status_code == 503
+    assert answer.json()["status"] == "starting"
+
+
+async def test_a_dead_supervisor_is_503_whatever_it_wrote(browser: httpx.AsyncClient, settings: Settings) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    supervise(settings, children(web="ready"), pid=ended.pid)
+
+    answer = await browser.get(HEALTH)
+
+    assert answer.status_code == 503
+    assert answer.json()["waiting_for"] == ["supervisor"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"\xff", b'{"pid": "x"}'])
+async def test_no_state_or_a_broken_one_is_503(
+    browser: httpx.AsyncClient, settings: Settings, content: bytes | None
+) -> None:
+    if content is not None:
+        state.path(settings).write_bytes(content)
+
+    assert (await browser.get(HEALTH)).status_code == 503
+
+
+async def test_it_says_nothing_that_is_not_for_everybody(browser: httpx.AsyncClient, settings: Settings) -> None:
+    supervise(settings, children(web="failing"))
+
+    answer = await browser.get(HEALTH, headers={"x-forwarded-for": "203.0.113.9", "host": "shop.example.com"})
+
+    assert answer.status_code == 503
+    assert str(settings.data) not in answer.text
+    assert "pid" not in answer.text
