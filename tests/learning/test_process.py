@@ -267,6 +267,13 @@ def test_it_answers_503_until_its_database_is_there(postgres: Postgres) -> None:
         assert process.end() == 0
 
 
+def test_it_stops_cleanly_while_it_waits_for_its_database(postgres: Postgres) -> None:
+    process = Process(postgres.url("never_there"))
+    process.ask_until("/ready", 503)
+
+    assert process.end() == 0
+
+
 def test_it_outlives_its_connections_and_its_database(postgres: Postgres) -> None:
     name = asyncio.run(postgres.make_database())
     process = Process(postgres.url(name))

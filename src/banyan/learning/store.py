@@ -109,6 +109,7 @@ INSERT INTO publication (id, course_id, version_id, published_by, published_at) 
 """
 
 LOCK_CATALOGUE = "LOCK TABLE person, course IN SHARE ROW EXCLUSIVE MODE"
+REFRESH_STATISTICS = f"ANALYZE {', '.join(COLUMNS)}"
 KNOWN_PERSONS = "SELECT id FROM person WHERE id = ANY($1)"
 KNOWN_SLUGS = "SELECT slug FROM course WHERE slug = ANY($1)"
 
@@ -173,6 +174,11 @@ async def save_published(
 async def lock_catalogue(tx: Connection) -> None:
     """Until the transaction ends nobody else adds people or courses; readers go on."""
     await tx.execute(LOCK_CATALOGUE)
+
+
+async def refresh_statistics(tx: Connection) -> None:
+    """Let the next plans know of many rows added at once; PostgreSQL itself would take a minute to notice."""
+    await tx.execute(REFRESH_STATISTICS)
 
 
 async def known_persons(tx: Connection, ids: Sequence[PersonId]) -> set[PersonId]:

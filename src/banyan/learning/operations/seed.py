@@ -41,6 +41,9 @@ async def fill(database: Database, *, courses: Iterable[DemoCourse], people: Ite
     remaining = iter(courses)
     while chunk := list(islice(remaining, _COURSES_AT_ONCE)):
         added_courses += await _add_courses(database, chunk)
+    if added_people or added_courses:
+        async with database.connection() as connection:
+            await store.refresh_statistics(connection)
     return Seeded(added_people, added_courses)
 
 
