@@ -3,7 +3,12 @@
 from banyan.gateway import queries, store
 from banyan.infra.postgres import Database
 
-TEXTS = [text for module in (store, queries) for name, text in vars(module).items() if name.isupper()]
+TEXTS = [
+    text
+    for module in (store, queries)
+    for name, text in vars(module).items()
+    if name.isupper() and isinstance(text, str)
+]
 
 
 async def test_every_text_prepares(migrated: Database) -> None:

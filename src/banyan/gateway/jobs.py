@@ -34,7 +34,7 @@ async def record_traffic(traffic: Traffic, admin: HttpClient) -> None:
 
     async def look() -> None:
         try:
-            found = await admin.get(_STATS, _Stats)
+            found = await admin.get(_STATS, Stats)
         except ServiceAway:
             traffic.lose_sight()
         else:
@@ -64,11 +64,11 @@ class _Stat(msgspec.Struct):
     histograms: _Histograms | None = None
 
 
-class _Stats(msgspec.Struct):
+class Stats(msgspec.Struct):
     stats: list[_Stat]
 
 
-def totals_of(stats: _Stats) -> dict[str, Totals]:
+def totals_of(stats: Stats) -> dict[str, Totals]:
     """Envoy's answer as totals by cluster."""
     counters: dict[str, dict[str, int]] = {}
     buckets: dict[str, dict[tuple[float, float], int]] = {}
