@@ -4,7 +4,7 @@ import unicodedata
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banyan.demo import catalogue
@@ -14,17 +14,22 @@ from banyan.demo.topics import LEVELS, programme
 COURSES = catalogue.courses(300)
 PEOPLE = catalogue.people(2000)
 
+without_haste = settings(deadline=None, max_examples=40)
 
+
+@without_haste
 @given(st.integers(1, 400), st.integers(1, 400))
 def test_a_course_does_not_depend_on_how_many_are_asked_for(number, count):
     assert catalogue.courses(max(number, count))[number - 1] == catalogue.course(number)
 
 
+@without_haste
 @given(st.integers(1, 5000), st.integers(catalogue.FEWEST_PEOPLE, 5000))
 def test_a_person_does_not_depend_on_how_many_are_asked_for(number, count):
     assert catalogue.people(max(number, count))[number - 1] == catalogue.person(number)
 
 
+@without_haste
 @given(st.integers(1, 900), st.integers(2300, 60_000))
 def test_a_course_keeps_its_learners_while_the_company_grows(number, people):
     course = catalogue.course(number)
@@ -34,6 +39,7 @@ def test_a_course_keeps_its_learners_while_the_company_grows(number, people):
         assert list(catalogue.enrolments([course], people=people)) == list(catalogue.enrolments([course]))
 
 
+@without_haste
 @given(st.integers(1, 1200), st.integers(catalogue.FEWEST_PEOPLE, 3000))
 def test_a_course_has_as_many_learners_as_it_says(number, people):
     course = catalogue.course(number, people=people)

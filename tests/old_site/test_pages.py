@@ -2,7 +2,6 @@
 
 import io
 import uuid
-import zipfile
 from html import escape
 from urllib.parse import quote, unquote
 from xml.etree import ElementTree
@@ -266,11 +265,3 @@ def test_the_admin_downloads_excel(sign_in, what):
 
     assert sheet.max_row > {"member": 2000, "course": 300}[what]
     assert next(sheet.iter_rows(max_row=1))[0].value == "번호"
-
-
-def test_the_excel_of_enrolments_has_a_row_for_each(sign_in, courses):
-    answer = sign_in("admin").get("/admin/excel?what=enroll")
-    with zipfile.ZipFile(io.BytesIO(answer.data)) as book:
-        rows = book.read("xl/worksheets/sheet1.xml").count(b"<row ")
-
-    assert rows > sum(course.learners for course in courses)

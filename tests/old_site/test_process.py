@@ -1,6 +1,5 @@
 """The old site as the process that the supervisor runs."""
 
-import asyncio
 import contextlib
 import os
 import shutil
@@ -10,13 +9,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from banyan.infra.http_client import HttpClient
 from banyan.infra.settings import Settings
+
+AT_ONCE = 3.0
+"""Seconds; alone on the machine it takes 0.1 when idle and 0.7 with requests in flight."""
 
 
 @pytest.fixture
@@ -77,24 +79,26 @@ def test_it_serves_on_its_socket_and_ends_at_once(settings, start, courses):
     process.terminate()
 
     assert process.wait(timeout=5) == 0
-    assert time.monotonic() - asked < 1
+    assert time.monotonic() - asked < AT_ONCE
     assert courses[0].title in page
     assert "Location: https://shop.test/login?url=/mypage" in moved
     assert "김하늘" in mine
 
 
-def test_a_request_that_takes_long_does_not_keep_it_from_ending(settings, start):
+def test_requests_that_take_long_do_not_keep_it_from_ending(settings, start):
     process = start()
     wait_until_ready(settings)
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(settings.socket("old-site")))
-        client.sendall(b"GET /ranking HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    with contextlib.ExitStack() as clients:
+        for _ in range(5 * 8):  # six seconds of work for its eight threads
+            client = clients.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(str(settings.socket("old-site")))
+            client.sendall(b"GET /ranking HTTP/1.1\r\nHost: localhost\r\n\r\n")
         time.sleep(0.2)
         asked = time.monotonic()
         process.terminate()
 
         assert process.wait(timeout=5) == 0
-        assert time.monotonic() - asked < 1.1
+        assert time.monotonic() - asked < AT_ONCE
 
 
 def test_a_kill_while_it_fills_its_database_leaves_nothing_half_done(settings, start):
@@ -127,18 +131,15 @@ def test_what_visitors_wrote_outlives_a_kill(settings, start):
     assert int(ask(settings, "/api/hit?id=1").split("\r\n\r\n")[1]) == first + 1
 
 
-async def test_a_slow_page_does_not_hold_up_the_others(settings, start):
+def test_a_slow_page_does_not_hold_up_the_others(settings, start):
     start()
-    await asyncio.to_thread(wait_until_ready, settings)
-    client = HttpClient(settings.socket("old-site"), "old-site", timeout=10)
-    try:
-        slow = asyncio.create_task(asyncio.to_thread(ask, settings, "/ranking"))
-        await asyncio.sleep(0.1)
-        asked = time.monotonic()
-        await asyncio.to_thread(ask, settings, "/faq")
-        quick = time.monotonic() - asked
+    wait_until_ready(settings)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(ask, settings, "/ranking")
+        time.sleep(0.1)
 
-        assert "인기강의" in await slow
-        assert quick < 0.8
-    finally:
-        await client.close()
+        quick = ask(settings, "/faq")
+
+        assert not slow.done()
+        assert "자주 묻는 질문" in quick
+        assert "인기강의" in slow.result()
