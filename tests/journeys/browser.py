@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from playwright.async_api import BrowserContext, ConsoleMessage, Error, Page, async_playwright
+from playwright.async_api import BrowserContext, ConsoleMessage, Error, Page, async_playwright, expect
 
 from . import needs
 
 ARTEFACTS = Path(__file__).parents[2] / "artefacts"
+PATIENCE = 30_000  # milliseconds; the machine may be busy with other tests
+expect.set_options(timeout=PATIENCE)
 ARGUMENTS = (
     "--no-sandbox",  # Chromium refuses its sandbox to root, and containers refuse it to Chromium
     "--disable-gpu",
@@ -71,7 +73,7 @@ async def visitor(
             reduced_motion="reduce",
             java_script_enabled=javascript,
         )
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE)
         seen = Visitor(context, await context.new_page(), folder, name)
         try:
             yield seen

@@ -16,6 +16,7 @@ from .front_door import FrontDoor
 pytestmark = pytest.mark.xdist_group("bad-old-sites")
 
 TIMEOUT = {"BANYAN_LEGACY_TIMEOUT_SECONDS": "1", "BANYAN_LEGACY_CONNECT_TIMEOUT_SECONDS": "1"}
+PATIENCE = 30.0
 KOREAN = {"Accept": "text/html", "Accept-Language": "ko-KR,ko;q=0.9,en;q=0.8"}
 ENGLISH = {"Accept": "text/html", "Accept-Language": "en-GB,en;q=0.9"}
 WELL = b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\nContent-Type: text/plain\r\n\r\nI am well now\n"
@@ -138,14 +139,14 @@ TITLES = {
 
 @pytest.mark.parametrize(("talk", "status"), BAD)
 async def test_a_bad_old_site_gives_a_page_in_the_readers_language(spot: Spot, talk: Talk | None, status: int) -> None:
-    async with _held(spot, talk), httpx.AsyncClient(base_url=spot.door.url, timeout=10) as client:
+    async with _held(spot, talk), httpx.AsyncClient(base_url=spot.door.url, timeout=PATIENCE) as client:
         for language, headers in (("ko", KOREAN), ("en", ENGLISH)):
             started = time.monotonic()
             answer = await client.get("/some/page", headers=headers)
             seconds = time.monotonic() - started
 
             assert (answer.status_code, answer.headers["x-banyan-side"]) == (status, "gateway")
-            assert seconds < 3
+            assert seconds < 6
             assert answer.headers["content-type"] == "text/html; charset=utf-8"
             assert f'<html lang="{language}">' in answer.text
             assert _heading(answer.text) == TITLES[status, language]
@@ -154,7 +155,7 @@ async def test_a_bad_old_site_gives_a_page_in_the_readers_language(spot: Spot, t
 
 @pytest.mark.parametrize(("talk", "status"), BAD)
 async def test_a_program_gets_a_problem_document(spot: Spot, talk: Talk | None, status: int) -> None:
-    async with _held(spot, talk), httpx.AsyncClient(base_url=spot.door.url, timeout=10) as client:
+    async with _held(spot, talk), httpx.AsyncClient(base_url=spot.door.url, timeout=PATIENCE) as client:
         answer = await client.get("/some/data", headers={"Accept": "application/json"})
 
     problem = answer.json()
@@ -166,7 +167,7 @@ async def test_a_program_gets_a_problem_document(spot: Spot, talk: Talk | None, 
 
 @pytest.mark.parametrize(("talk", "status"), BAD)
 async def test_the_old_site_is_back_as_soon_as_it_is_well(spot: Spot, talk: Talk | None, status: int) -> None:
-    async with httpx.AsyncClient(base_url=spot.door.url, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=spot.door.url, timeout=PATIENCE) as client:
         async with _held(spot, talk):
             # More often than a healthy site would ever fail, so that anything that shuts it out does so now.
             failed = await asyncio.gather(*(client.get("/", headers=ENGLISH) for _ in range(12)))
@@ -185,7 +186,7 @@ async def test_what_a_silent_old_site_was_sent_is_not_sent_again(spot: Spot) -> 
         counted.requests.append(await reader.readuntil(b"\r\n\r\n"))
         await silence(reader, writer)
 
-    async with spot.held_by(count), httpx.AsyncClient(base_url=spot.door.url, timeout=10) as client:
+    async with spot.held_by(count), httpx.AsyncClient(base_url=spot.door.url, timeout=PATIENCE) as client:
         answer = await client.post("/orders", data={"course": "1"}, headers=KOREAN)
 
     assert answer.status_code == 504
@@ -193,13 +194,13 @@ async def test_what_a_silent_old_site_was_sent_is_not_sent_again(spot: Spot) -> 
 
 
 async def test_half_a_page_is_not_passed_off_as_a_whole_one(spot: Spot) -> None:
-    async with spot.held_by(half_a_page), httpx.AsyncClient(base_url=spot.door.url, timeout=10) as client:
+    async with spot.held_by(half_a_page), httpx.AsyncClient(base_url=spot.door.url, timeout=PATIENCE) as client:
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get("/", headers=ENGLISH)
 
 
 async def test_a_page_that_trickles_longer_than_the_limit_arrives_whole(spot: Spot) -> None:
-    async with spot.held_by(trickle), httpx.AsyncClient(base_url=spot.door.url, timeout=10) as client:
+    async with spot.held_by(trickle), httpx.AsyncClient(base_url=spot.door.url, timeout=PATIENCE) as client:
         answer = await client.get("/report", headers=ENGLISH)
 
     assert (answer.status_code, answer.text) == (200, "line\n" * 8)
@@ -211,14 +212,14 @@ async def test_an_upload_that_takes_longer_than_the_limit_arrives_whole(spot: Sp
             yield b"piece\n"
             await asyncio.sleep(0.3)
 
-    async with spot.held_by(echo_body), httpx.AsyncClient(base_url=spot.door.url, timeout=10) as client:
+    async with spot.held_by(echo_body), httpx.AsyncClient(base_url=spot.door.url, timeout=PATIENCE) as client:
         answer = await client.post("/upload", content=slowly(), headers={"Content-Length": "48"})
 
     assert (answer.status_code, answer.text) == (200, "piece\n" * 8)
 
 
 async def test_banyan_itself_is_well_while_the_old_site_is_not(spot: Spot) -> None:
-    async with spot.held_by(silence), httpx.AsyncClient(base_url=spot.door.url, timeout=10) as client:
+    async with spot.held_by(silence), httpx.AsyncClient(base_url=spot.door.url, timeout=PATIENCE) as client:
         stuck = asyncio.create_task(client.get("/"))
         health = await client.get("/_banyan/health")
         assert health.status_code == 200
