@@ -15,7 +15,7 @@ from pathlib import Path
 
 READY = "Banyan is ready at "
 READY_SECONDS = 90.0
-STOP_SECONDS = 30.0
+STOP_SECONDS = 60.0
 MARK = "BANYAN_JOURNEY_MARK"
 
 
