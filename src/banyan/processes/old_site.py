@@ -12,6 +12,7 @@ from waitress.server import create_server
 
 from banyan.infra import http
 from banyan.infra.settings import Settings
+from banyan.infra.supervisor import reload
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -53,6 +54,7 @@ def old_application(settings: Settings) -> Wsgi:
     os.environ["OLD_SITE_DB"] = str(settings.data / "old-site" / "old.sqlite")
     os.environ.setdefault("OLD_SITE_TRUST_BANYAN", "1")
     application: Wsgi = importlib.import_module("old_site.app").app
+    reload.note_modules(settings, "old-site")  # again: it is imported only now
     return application
 
 
