@@ -40,6 +40,7 @@ def db():
     if 'db' not in g:
         g.db = sqlite3.connect(os.environ['OLD_SITE_DB'], timeout=10)
         g.db.row_factory = sqlite3.Row
+        g.db.execute('pragma synchronous=normal')
     return g.db
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import logging
 import os
 import signal
 import threading
@@ -31,6 +32,7 @@ async def run(settings: Settings) -> None:
         # The old site reads X-Forwarded-Host and -Proto by itself; the gateway has already replaced what clients sent.
         clear_untrusted_proxy_headers=False,
     )
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for each request that waits is no news
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
