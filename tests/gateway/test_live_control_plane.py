@@ -1,0 +1,208 @@
+"""The control plane as it runs: its process, a real Envoy, a real PostgreSQL, and the command line."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+from typer.testing import CliRunner
+
+from banyan import cli
+from banyan.infra import http
+from tests.conftest import Postgres
+from tests.gateway.conftest import children, supervise
+from tests.gateway.envoy.fronts import Front, front
+
+HOME = "/_banyan/console"
+
+
+@dataclass(slots=True)
+class Plane:
+    """The process `gateway` before its own Envoy; the listening socket is held here, as a supervisor would."""
+
+    door: Front
+    database_url: str
+    process: asyncio.subprocess.Process | None = None
+    listener: object = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.listener = http.listening_socket(self.door.settings.socket("gateway"))
+
+    async def start(self) -> None:
+        descriptor = self.listener.fileno()
+        with (self.door.settings.logs / "gateway.log").open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "banyan.processes.run", "gateway"),
+                env={**self.environ(), "BANYAN_LISTEN_FD": str(descriptor)},
+                pass_fds=[descriptor],
+                stdout=log,
+            )
+
+    async def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        await self.process.wait()
+
+    async def banyan(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit code, standard output, standard error."""
+        command = [*arguments, "--data", str(self.door.settings.data)]
+        # In a thread: a command brings its own event loop.
+        result = await asyncio.to_thread(CliRunner().invoke, cli.app, command, env=self.environ())
+        return result.exit_code, result.stdout, result.stderr
+
+    async def side(self, path: str) -> str:
+        return (await self.door.get(path)).side
+
+    def environ(self) -> dict[str, str]:
+        return {**os.environ, **self.door.settings.environ(), "BANYAN_GATEWAY_DATABASE_URL": self.database_url}
+
+
+@pytest.fixture
+async def plane(postgres: Postgres) -> AsyncIterator[Plane]:
+    name = await postgres.make_database()
+    async with front(legacy="demo") as door:
+        running = Plane(door, postgres.url(name))
+        supervise(door.settings, children(envoy="ready"))
+        await running.start()
+        try:
+            code, _, err = await running.banyan("route", "ls")
+            assert code == 0, err
+            yield running
+        finally:
+            if running.process and running.process.returncode is None:
+                running.process.send_signal(signal.SIGTERM)
+                assert await asyncio.wait_for(running.process.wait(), 10) == 0
+            running.listener.close()
+
+
+async def test_a_route_moves_by_command_and_back(plane: Plane) -> None:
+    code, out, _ = await plane.banyan("route", "ls", "--json")
+    listed = {row["name"]: row for row in json.loads(out)}
+    assert code == 0
+    assert listed["course"] | {"order": 0} == {
+        "name": "course",
+        "method": "*",
+        "host": "*",
+        "path": "/courses/{slug}",
+        "query": "",
+        "side": "new",
+        "fate": "move",
+        "old_twin": True,
+        "service": "web",
+        "order": 0,
+        "overlaps": [],
+    }
+    assert await plane.side("/courses/x") == "new"
+
+    assert (await plane.banyan("route", "set", "course", "--side", "old"))[0] == 0
+    assert await plane.side("/courses/x") == "old"
+
+    assert (await plane.banyan("route", "set", "course", "--side", "new"))[0] == 0
+    assert await plane.side("/courses/x") == "new"
+
+
+async def test_a_korean_route_is_added_shown_and_removed(plane: Plane) -> None:
+    added = await plane.banyan("route", "add", "reviews", "/강의/{slug}", "--service", "web", "--side", "new")
+    assert added[0] == 0
+    assert await plane.side("/%EA%B0%95%EC%9D%98/x") == "new"
+
+    code, out, _ = await plane.banyan("route", "show", "reviews")
+    assert code == 0
+    assert "/강의/{slug}" in out
+
+    assert (await plane.banyan("route", "rm", "reviews"))[0] == 0
+    assert await plane.side("/%EA%B0%95%EC%9D%98/x") == "old"
+    assert (await plane.banyan("gateway", "plan"))[1].startswith("Nothing would change")
+
+
+async def test_a_refusal_is_one_clear_line(plane: Plane) -> None:
+    refusals = [
+        (["route", "set", "coursse", "--side", "old"], 1, "Did you mean course or courses?"),
+        (["route", "show", "nope"], 1, "There is no route named 'nope'"),
+        (["route", "set", "api", "--side", "old"], 1, "no twin on the old site"),
+        (["route", "add", "x", "/a/../b"], 1, "is no path template"),
+        (["route", "add", "x", "/courses/{id}", "--service", "web"], 1, "exactly these requests"),
+    ]
+    for arguments, expected, says in refusals:
+        code, out, err = await plane.banyan(*arguments)
+
+        assert (code, out) == (expected, ""), err
+        assert err.startswith("banyan: ")
+        assert says in err
+        assert err.count("\n") == 1
+
+    assert (await plane.banyan("route", "set", "course", "--side", "both"))[0] == 2
+
+
+async def test_a_command_waits_while_the_process_is_started_again(plane: Plane) -> None:
+    await plane.kill()
+
+    asking = asyncio.create_task(plane.banyan("route", "set", "course", "--side", "old"))
+    await asyncio.sleep(1)
+    assert await plane.side("/courses/x") == "new"
+    await plane.start()
+
+    assert (await asking)[0] == 0
+    assert await plane.side("/courses/x") == "old"
+
+
+async def test_the_kill_switch_needs_no_control_plane(plane: Plane) -> None:
+    await plane.kill()
+
+    code, out, _ = await plane.banyan("gateway", "kill-switch", "on")
+    assert code == 0
+    assert "stay there: api" in out
+    assert await plane.side("/courses/x") == "old"
+    assert await plane.side("/api/v1/courses") == "new"
+
+    await plane.start()
+    assert (await plane.banyan("route", "set", "courses", "--side", "new"))[0] == 0
+    assert await plane.side("/courses") == "old"
+    assert "is on" in (await plane.banyan("gateway", "kill-switch"))[1]
+
+    assert (await plane.banyan("gateway", "kill-switch", "off"))[0] == 0
+    assert await plane.side("/courses/x") == "new"
+
+
+async def test_nobody_reaches_the_control_api_through_the_front_door(plane: Plane) -> None:
+    paths = ("/control/routes", "/_banyan/console/../../control/routes", "/_banyan/control/routes", "/_banyan//control")
+    for path in paths:
+        answer = await plane.door.get(path)
+
+        assert b'"overlaps"' not in answer.raw, path
+
+
+async def test_the_console_is_open_by_this_machines_name_only(plane: Plane) -> None:
+    port = plane.door.settings.port
+
+    assert (await ask(plane, f"127.0.0.1:{port}")).status == 200
+    assert (await ask(plane, "evil.example")).status == 403
+    # The address a client claims for itself counts neither way; Envoy's own is what is believed.
+    assert (await ask(plane, f"localhost:{port}", "X-Forwarded-For: 203.0.113.9")).status == 200
+
+
+async def test_the_console_shows_what_flows(plane: Plane) -> None:
+    host = f"127.0.0.1:{plane.door.settings.port}"
+    shown = ""
+    for _ in range(20):
+        for path in ("/courses", "/old/page", "/old/other"):
+            await plane.door.get(path)
+        await asyncio.sleep(0.3)
+        shown = (await ask(plane, host, path=f"{HOME}/now")).body.decode()
+        rates = re.findall(r"now ([\d.]+), highest [\d.]+ per second", shown)
+        if len(rates) == 2 and all(float(rate) > 0 for rate in rates):
+            break
+    else:
+        raise AssertionError(shown)
+
+    assert re.search(r"highest (&lt; 1|[0-9.]+) ms", shown)
+
+
+async def ask(plane: Plane, host: str, *headers: str, path: str = HOME):
+    lines = [f"GET {path} HTTP/1.1", f"Host: {host}", "Accept: text/html", "Accept-Language: en", *headers]
+    return await plane.door.send("\r\n".join([*lines, "", ""]).encode())
