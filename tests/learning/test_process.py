@@ -18,6 +18,8 @@ from urllib.parse import quote
 import asyncpg
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from banyan.clients.learning import LearningClient
 from banyan.contracts import learning as wire
@@ -228,6 +230,22 @@ def test_raw_bytes_in_the_request_line_get_a_clear_answer(demo: Process) -> None
     assert demo.ask("/ready").status == 204
 
 
+NAMES = ("language", "level", "category", "price", "q", "sort", "limit", "after", "x")
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    slug=st.none() | st.binary(max_size=12),
+    query=st.lists(st.tuples(st.sampled_from(NAMES), st.binary(max_size=12)), max_size=4),
+)
+def test_nothing_that_is_asked_breaks_it(demo: Process, slug: bytes | None, query: list[tuple[str, bytes]]) -> None:
+    path = "/api/v1/courses" if slug is None else f"/api/v1/courses/{quote(slug, safe='')}"
+
+    answer = demo.ask(path + "?" + "&".join(f"{name}={quote(value)}" for name, value in query))
+
+    assert answer.status in (200, 400, 404, 422), answer
+
+
 def test_a_write_is_not_understood(demo: Process) -> None:
     assert demo.ask("/api/v1/courses", method="POST").status == 405
 
@@ -299,7 +317,8 @@ def test_a_server_that_ignores_hangul_ends_it_with_what_to_do(postgres: Postgres
     process = Process(postgres.url(name))
 
     assert process.process.wait(timeout=30) != 0
-    assert "initdb --locale-provider=builtin" in process.read_log()
+    last_words = process.read_log().rsplit("HangulSearchBroken", 1)[-1]
+    assert "initdb --locale-provider=builtin" in last_words
     process.end()
 
 

@@ -55,7 +55,7 @@ class Preparation:
                 preparing = tasks.create_task(self._repeat())
                 await serving
                 preparing.cancel()
-        except* Exception as faults:
+        except ExceptionGroup as faults:
             raise faults.exceptions[0] from None
 
     async def _repeat(self) -> None:

@@ -1,7 +1,6 @@
 """What learners see: SQL straight into the answers' types. Only published versions; drafts are not in here."""
 
 import itertools
-import re
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,17 +50,6 @@ _SHORTEST_INDEXED = 3  # a trigram; for fewer characters the index would be read
 _COMMON = 500  # a text in so many titles is found sooner by walking down the list than by fetching all that have it
 
 
-@cache
-def page_sql(sort: Sort, conditions: tuple[str, ...]) -> str:
-    """The statement for a page; `$1, $2, $3, $4` are the key, the limit and the known generation."""
-    number = itertools.count(5)
-    clauses = [re.sub(r"\?", lambda _: f"${next(number)}", CONDITIONS[condition]) for condition in conditions]
-    sql = _PAGE.replace("WHERE true", " AND ".join(["WHERE true", *clauses]))
-    if sort == "popular":
-        sql = sql.replace("(published_at, key)", "(learners, key)").replace("published_at DESC", "learners DESC")
-    return sql
-
-
 COURSE = """
 SELECT c.id::text, c.slug, v.title, v.summary, v.description, v.outcomes, v.language, v.level, v.category, v.price,
        c.learners, v.lessons, v.duration_seconds, p.name AS instructor, c.published_at, c.updated_at,
@@ -82,7 +70,7 @@ IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM course)"
 
 _sections = msgspec.json.Decoder(list[wire.Section])
 
-_NEVER = -1
+_NEVER = -1  # no generation of the catalogue
 _MOST_TOTALS = 1000
 
 _LAST_ID = uuid.UUID(int=2**128 - 1)
@@ -90,6 +78,19 @@ _BEFORE_ALL: dict[Sort, tuple[object, uuid.UUID]] = {
     "newest": (datetime(9999, 1, 1, tzinfo=UTC), _LAST_ID),
     "popular": (2**31 - 1, _LAST_ID),
 }
+
+
+@cache
+def page_sql(sort: Sort, conditions: tuple[str, ...]) -> str:
+    """The statement for a page; `$1, $2, $3, $4` are the key, the limit and the known generation."""
+    number = itertools.count(5)
+    clauses = ["WHERE true"]
+    for clause in map(CONDITIONS.__getitem__, conditions):
+        clauses.append(clause.replace("?", f"${next(number)}") if "?" in clause else clause)
+    sql = _PAGE.replace("WHERE true", " AND ".join(clauses))
+    if sort == "popular":
+        sql = sql.replace("(published_at, key)", "(learners, key)").replace("published_at DESC", "learners DESC")
+    return sql
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
