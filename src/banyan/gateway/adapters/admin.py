@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal
 
 import aiohttp
-import msgspec
 
 _POLL_SECONDS = 0.01
 _CONFIRM_SECONDS = 15.0
@@ -45,17 +44,6 @@ class Admin:
         for line in text.splitlines():
             name, _, value = line.partition(": ")
             found[name] = int(value) if value.isdigit() else value.strip('"')
-        return found
-
-    async def histograms(self, regex: str) -> dict[str, list[tuple[float, int]]]:
-        """Of each histogram whose name matches: (upper bound, values at most that since Envoy's start), so that the
-        difference of two calls is what happened between them. Raises EnvoyAway."""
-        text = await self._call("GET", "/stats", filter=regex, format="json", histogram_buckets="cumulative")
-        found: dict[str, list[tuple[float, int]]] = {}
-        for stat in msgspec.json.decode(text)["stats"]:
-            for histogram in stat.get("histograms", ()):
-                buckets = histogram["buckets"]
-                found[histogram["name"]] = [(bucket["upper_bound"], bucket["cumulative"]) for bucket in buckets]
         return found
 
     async def serving(self) -> str | None:

@@ -27,7 +27,6 @@ def world(settings: Settings) -> World:
         public_url=settings.url,
         tls_cert=settings.tls_cert and str(Path(settings.tls_cert).absolute()),
         tls_key=settings.tls_key and str(Path(settings.tls_key).absolute()),
-        demo=settings.demo,
         old_site=_old_site(settings),
         services={service: str(settings.socket(service)) for service in SERVICES},
         run=str(settings.run),
@@ -45,7 +44,7 @@ def world(settings: Settings) -> World:
 
 def defaults(settings: Settings) -> tuple[Route, ...]:
     """The route table of the first start."""
-    return default_routes(demo=settings.demo, other_old_site=bool(settings.legacy_url))
+    return default_routes(demo=settings.demo and not settings.no_legacy, other_old_site=bool(settings.legacy_url))
 
 
 def _old_site(settings: Settings) -> OldSite | None:

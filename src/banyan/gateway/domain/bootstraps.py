@@ -18,30 +18,6 @@ _KEPT_FIGURES = (
     r"server\.(live|uptime|state|memory_allocated|concurrency|total_connections)",
 )
 
-_MILLISECONDS = (
-    1,
-    2,
-    3,
-    5,
-    7,
-    10,
-    15,
-    20,
-    30,
-    50,
-    75,
-    100,
-    150,
-    250,
-    500,
-    1_000,
-    2_500,
-    5_000,
-    15_000,
-    60_000,
-    300_000,
-)
-
 
 def bootstrap(world: World) -> Config:
     """Listeners stand here and not in a file of their own: Envoy then refuses to start instead of not listening."""
@@ -68,7 +44,6 @@ def _frame(world: World) -> Config:
             "stats_matcher": {
                 "inclusion_list": {"patterns": [{"safe_regex": {"regex": name}} for name in _KEPT_FIGURES]}
             },
-            "histogram_bucket_settings": [{"match": {"suffix": "_time"}, "buckets": list(_MILLISECONDS)}],
         },
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
     }

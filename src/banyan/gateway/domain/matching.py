@@ -3,9 +3,9 @@
 import re
 
 from banyan.gateway.domain.routes import ANY, Route
-from banyan.gateway.domain.world import Config
+from banyan.gateway.domain.world import Config, typed
 
-GUARD = r".*(//|\\|%(2[eEfFdD]|5[cCfF]|00|3[0-9]|[46][1-9a-fA-F]|[57][0-9aA]|7[eE])|/\.{1,2}(/|;|$)).*"
+GUARD = r"[^?]*(//|\\|%(2[eEfFdD]|5[cCfF]|00|3[0-9]|[46][1-9a-fA-F]|[57][0-9aA]|7[eE])|/\.{1,2}([/;?]|$)).*"
 """Paths that two programs may read in two ways: empty or dot segments, backslashes, and escapes of what needs none."""
 
 STREAM_HEADER = "x-banyan-stream"
@@ -16,7 +16,23 @@ _ESCAPE = re.compile(r"%[0-9A-F]{2}")
 
 
 def guarded() -> Config:
-    return {"safe_regex": {"regex": GUARD}}
+    """Predicate of odd paths; what stands in the query is the old site's own affair."""
+    return {"input": header_input(":path"), "value_match": {"safe_regex": {"google_re2": {}, "regex": GUARD}}}
+
+
+def two_hosts() -> Config:
+    """Predicate: Envoy joins two Host headers by a comma; whoever is behind it would take one of them."""
+    return {"input": header_input(":authority"), "value_match": {"contains": ","}}
+
+
+def header_input(name: str) -> Config:
+    return {"name": name, "typed_config": typed("type.matcher.v3.HttpRequestHeaderMatchInput", header_name=name)}
+
+
+def first_segment(route: Route) -> str | None:
+    """The segment that every path of the route begins with; None where there is none, or it is spelled in two ways."""
+    first = route.template.segments[0] if route.template.segments else None
+    return None if first is None or "%" in first else first
 
 
 def matched(route: Route) -> Config:

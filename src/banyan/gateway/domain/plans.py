@@ -38,7 +38,7 @@ def _routes(snapshot: Snapshot | None) -> _Described:
     """A row of the table makes several entries; for people it is one, described by where it leads."""
     parts: dict[str, list[object]] = {}
     leads: dict[str, dict[str, None]] = {}
-    for name, entry, cluster in snapshot.entries() if snapshot else ():
+    for name, entry, cluster in snapshot.leads() if snapshot else ():
         parts.setdefault(name, []).append(entry)
         leads.setdefault(name, {})[cluster] = None
     return {name: (found, ", ".join(leads[name])) for name, found in parts.items()}

@@ -1,17 +1,18 @@
 """From the route table to the front door's routes and the clusters they need."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from banyan.gateway.domain import destinations, matching
 from banyan.gateway.domain.destinations import Destination
 from banyan.gateway.domain.routes import Route, in_order
-from banyan.gateway.domain.world import API_OWNERS, Config, World
+from banyan.gateway.domain.world import API_OWNERS, SERVICES, Config, World, typed
 
 NAME = "front"
 REST = "_rest"
 
+_ANYTHING: Config = {"prefix": ""}
 _HEALTH_TIMEOUT = 3.0
 # Never meant for anybody behind the gateway: our own mark, and what Envoy adds for its kin.
 _KEPT_BACK = (matching.STREAM_HEADER, "x-envoy-external-address", "x-envoy-expected-rq-timeout-ms")
@@ -19,28 +20,39 @@ _KEPT_BACK = (matching.STREAM_HEADER, "x-envoy-external-address", "x-envoy-expec
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """The routes in the order in which they are asked, and their clusters."""
+    """Entries in the order in which they are asked, and their clusters.
 
-    entries: list[Config] = field(default_factory=list)
+    `rows` have the first segment of their path where that is literal: Envoy looks it up instead of asking each row.
+    """
+
+    odd: list[tuple[Config, list[Config]]] = field(default_factory=list)
+    rows: list[tuple[str | None, list[Config]]] = field(default_factory=list)
+    rest: list[Config] = field(default_factory=list)
     clusters: dict[str, Config] = field(default_factory=dict)
 
-    def send(self, name: str, match: Config, to: Destination, methods: tuple[str, ...] = ()) -> None:
+    def entries(self) -> Iterator[Config]:
+        for _, entries in (*self.odd, *self.rows):
+            yield from entries
+        yield from self.rest
+
+    def leading(self, name: str, match: Config, to: Destination, methods: tuple[str, ...] = ()) -> list[Config]:
+        """The entries that send what matches there."""
         self.clusters[to.cluster_name] = to.cluster
-        self.entries.extend(to.entries(name, match, methods))
+        return to.entries(name, match, methods)
 
 
 def routing(table: Iterable[Route], world: World, *, kill_switch: bool) -> Routing:
-    """Guard, then Banyan's own paths, then the table, then the rest."""
+    """What is odd, then Banyan's own paths, then the table, then the rest."""
     found = Routing()
     rest = destinations.old(REST, world)
-    if rest is not None:
-        found.send("_guard", matching.guarded(), rest)
-    else:
-        found.entries.append(_refusal("_guard", matching.guarded()))
+    found.odd.append((matching.two_hosts(), [_refusal("_hosts", 400)]))
+    guard = found.leading("_guard", _ANYTHING, rest) if rest else [_refusal("_guard", 404)]
+    found.odd.append((matching.guarded(), guard))
     _own_paths(found, world)
     for route in in_order(table):
-        _row(found, sent_to_old(route) if kill_switch and world.old_site else route, world)
-    found.send(REST, {"prefix": "/"}, rest or destinations.new(REST, world, "web"))
+        sent = sent_to_old(route) if kill_switch and world.old_site else route
+        found.rows.append((matching.first_segment(route), _row(found, sent, world)))
+    found.rest.extend(found.leading(REST, _ANYTHING, rest or destinations.new(REST, world, "web")))
     return found
 
 
@@ -49,61 +61,91 @@ def sent_to_old(route: Route) -> Route:
     return dataclasses.replace(route, side="old") if route.old_twin else route
 
 
-def configuration(entries: Sequence[Config], world: World) -> Config:
-    """The route configuration as a resource; with `validate_clusters` a route to nowhere is refused, not answered."""
+def configuration(found: Routing, world: World) -> Config:
+    """The route configuration as a resource.
+
+    Envoy does not look whether the clusters of a match tree exist, `validate_clusters` or not: `Snapshot.check` does,
+    and routes are written only when Envoy has confirmed their clusters.
+    """
     return {
         "name": NAME,
-        "validate_clusters": True,
         "virtual_hosts": [
             {
                 "name": NAME,
                 "domains": ["*"],
                 "request_headers_to_add": _forwarded(world),
                 "request_headers_to_remove": list(_KEPT_BACK),
-                "routes": list(entries),
+                "matcher": _tree(found),
             }
         ],
     }
 
 
+def _tree(found: Routing) -> Config:
+    """Odd requests first; for the others the rows that begin with the same segment or with a parameter."""
+    everywhere = [entry for key, entries in found.rows if key is None for entry in entries]
+    keys = dict.fromkeys(key for key, _ in found.rows if key is not None)
+    lists = {key: [entry for known, entries in found.rows if known in (None, key) for entry in entries] for key in keys}
+    by_segment: Config = {
+        "matcher_tree": {
+            "input": matching.header_input(":path"),
+            # The longest key counts. For /coursesx that may be the one of /courses, whose rows then do not match.
+            "prefix_match_map": {"map": {f"/{key}": _list([*lists[key], *found.rest]) for key in keys}},
+        },
+        "on_no_match": _list([*everywhere, *found.rest]),
+    }
+    odd = [
+        {"predicate": {"single_predicate": predicate}, "on_match": _list(entries)} for predicate, entries in found.odd
+    ]
+    return {"matcher_list": {"matchers": odd}, "on_no_match": {"matcher": by_segment}}
+
+
+def _list(entries: list[Config]) -> Config:
+    return {"action": {"name": "routes", "typed_config": typed("config.route.v3.RouteList", routes=entries)}}
+
+
 def _own_paths(found: Routing, world: World) -> None:
     """What lives under /_banyan is Banyan's whatever the table says."""
-    web = destinations.new("_own", world, "web")
     health = destinations.new("_health", world, "gateway", timeout=_HEALTH_TIMEOUT)
-    found.send("_health", {"path": "/_banyan/health"}, health)
-    if world.demo:
-        # Until there are identities, the console has no door but the demo's, which is on loopback only.
-        console = destinations.new("_console", world, "gateway")
-        found.send("_console", {"path_separated_prefix": "/_banyan/console"}, console)
-    _api(found, "_api", "/_banyan/api/v1", world)
-    found.send("_own", {"path_separated_prefix": "/_banyan"}, web)
+    console = destinations.new("_console", world, "gateway")
+    web = destinations.new("_own", world, "web")
+    entries = [
+        *found.leading("_health", {"path": "/_banyan/health"}, health),
+        *found.leading("_console", {"path_separated_prefix": "/_banyan/console"}, console),
+        *_api(found, "_api", "/_banyan/api/v1", world, {}),
+        *found.leading("_own", {"path_separated_prefix": "/_banyan"}, web),
+    ]
+    found.rows.append(("_banyan", entries))
 
 
-def _api(found: Routing, name: str, prefix: str, world: World, match: Config | None = None) -> None:
+def _api(found: Routing, name: str, prefix: str, world: World, conditions: Config) -> list[Config]:
     """Every service's part of the API under one prefix; what nobody owns is web's to refuse."""
+    entries = []
     for part, service in API_OWNERS.items():
         owner = destinations.new(f"{name}~{service}", world, service, rewrite=(f"^{prefix}/", "/api/v1/"))
-        found.send(name, {**(match or {}), "path_separated_prefix": f"{prefix}/{part}"}, owner)
+        entries += found.leading(name, {**conditions, "path_separated_prefix": f"{prefix}/{part}"}, owner)
+    return entries
 
 
-def _row(found: Routing, route: Route, world: World) -> None:
+def _row(found: Routing, route: Route, world: World) -> list[Config]:
     match = matching.matched(route)
     old = destinations.old(route.name, world)
     if route.side == "old" and old is not None:
-        found.send(route.name, match, old, route.methods)
-    elif route.service == "api":
-        _api_row(found, route, match, world)
-    else:
-        # Without an old site nobody but web can say that there is nothing here.
-        service = route.service if route.side == "new" and route.service else "web"
-        found.send(route.name, match, destinations.new(route.name, world, service), route.methods)
+        return found.leading(route.name, match, old, route.methods)
+    if route.side == "new" and route.service == "api":
+        return _api_row(found, route, match, world)
+    # Without an old site nobody but web can say that there is nothing here.
+    service = route.service if route.side == "new" and route.service in SERVICES else "web"
+    return found.leading(route.name, match, destinations.new(route.name, world, service), route.methods)
 
 
-def _api_row(found: Routing, route: Route, match: Config, world: World) -> None:
+def _api_row(found: Routing, route: Route, match: Config, world: World) -> list[Config]:
     conditions = {key: value for key, value in match.items() if key in ("headers", "query_parameters")}
+    entries = []
     if route.template.rest and None not in route.template.segments:
-        _api(found, route.name, route.path.removesuffix("/*"), world, conditions)
-    found.send(route.name, match, destinations.new(route.name, world, "web"), route.methods)
+        entries += _api(found, route.name, route.path.removesuffix("/*"), world, conditions)
+    web = destinations.new(route.name, world, "web")
+    return [*entries, *found.leading(route.name, match, web, route.methods)]
 
 
 def _forwarded(world: World) -> list[Config]:
@@ -123,5 +165,5 @@ def _header(key: str, value: str, action: str) -> Config:
     return {"header": {"key": key, "value": value}, "append_action": action}
 
 
-def _refusal(name: str, match: Config) -> Config:
-    return {"name": name, "match": match, "direct_response": {"status": 404}}
+def _refusal(name: str, status: int) -> Config:
+    return {"name": name, "match": _ANYTHING, "direct_response": {"status": status}}

@@ -21,6 +21,7 @@ class Snapshot:
     """Clusters and routes are delivered by file while Envoy runs; `bootstrap` is read once when it starts."""
 
     clusters: tuple[Config, ...]
+    entries: tuple[Config, ...]
     routes: Config
     bootstrap: Config
 
@@ -28,13 +29,12 @@ class Snapshot:
     def version(self) -> str:
         return content_version([*self.clusters, self.routes, self.bootstrap])
 
-    def entries(self) -> Iterator[tuple[str, Config, str]]:
+    def leads(self) -> Iterator[tuple[str, Config, str]]:
         """(route name, entry, cluster) in the order in which they are asked; no cluster where the gateway answers."""
-        hosts = self.routes["virtual_hosts"]
-        assert isinstance(hosts, list)
-        for host in hosts:
-            for entry in host["routes"]:
-                yield str(entry["name"]), entry, str(entry.get("route", {}).get("cluster", ""))
+        for entry in self.entries:
+            action = entry.get("route", {})
+            assert isinstance(action, dict)
+            yield str(entry["name"]), entry, str(action.get("cluster", ""))
 
     def check(self) -> None:
         """Raises SnapshotInvalid where a part names what another part does not have."""
@@ -42,7 +42,7 @@ class Snapshot:
         if len(set(names)) != len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
             raise SnapshotInvalid(f"Two clusters have one name: {', '.join(twice)}.")
-        led_to = {cluster for _, _, cluster in self.entries() if cluster}
+        led_to = set(_found(self.routes, "cluster"))
         missing = led_to - set(names)
         if missing:
             raise SnapshotInvalid(f"Routes lead to clusters that do not exist: {', '.join(sorted(missing))}.")
@@ -58,7 +58,8 @@ def render(table: Iterable[Route], world: World, *, kill_switch: bool) -> Snapsh
     found = routing.routing(table, world, kill_switch=kill_switch)
     return Snapshot(
         clusters=tuple(found.clusters[name] for name in sorted(found.clusters)),
-        routes=routing.configuration(found.entries, world),
+        entries=tuple(found.entries()),
+        routes=routing.configuration(found, world),
         bootstrap=bootstraps.bootstrap(world),
     )
 

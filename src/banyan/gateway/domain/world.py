@@ -39,7 +39,6 @@ class World:
     public_url: str
     tls_cert: str
     tls_key: str
-    demo: bool
     old_site: OldSite | None
     services: dict[str, str]
     run: str
