@@ -4,9 +4,14 @@ import gettext
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import jinja2
+import markupsafe
 from fastapi import Request, Response
+from jinja2 import nodes
+from jinja2.visitor import NodeTransformer
+from markupsafe import Markup
 
 from banyan.infra.pages import catalogs, reader
 from banyan.infra.pages.asset_set import Assets
@@ -49,9 +54,10 @@ class Pages:
         secure_cookies: bool = False,
     ) -> None:
         self._secure_cookies = secure_cookies
-        known = {"asset": assets.url, "icon": icon, "mark": MARK, **(names or {})}
         self._environments = {
-            locale: _environment(templates, catalogs.translations(locales, locale), locale, known, vocabulary or {})
+            locale: _environment(
+                templates, catalogs.translations(locales, locale), locale, assets, names or {}, vocabulary or {}
+            )
             for locale in reader.LOCALES
         }
 
@@ -70,6 +76,11 @@ class Pages:
         sent = {**HEADERS, "content-language": who.locale, **(headers or {})}
         return Response(text, status, sent, media_type="text/html")
 
+    def macro(self, locale: reader.Locale, template: str, name: str) -> Callable[..., Markup]:
+        """A template's macro, for a piece that is drawn once and shown often."""
+        drawn: Callable[..., Markup] = getattr(self._environments[locale].get_template(template).module, name)
+        return drawn
+
     def page(self, handler: Handler) -> Handler:
         """A handler that also answers `?lang=` and `?theme=`."""
 
@@ -84,14 +95,37 @@ class Pages:
         return reader.remember(request, secure=self._secure_cookies)
 
 
+class _Environment(jinja2.Environment):
+    """Says and draws what is constant once, when a template is compiled: most words, icons and addresses are."""
+
+    constants: Mapping[str, Callable[[str], str]]
+
+    def _generate(self, source: nodes.Template, *rest: Any, **named: Any) -> str:
+        _Constants(self.constants).visit(source)
+        return super()._generate(source, *rest, **named)
+
+
+class _Constants(NodeTransformer):
+    def __init__(self, constants: Mapping[str, Callable[[str], str]]) -> None:
+        self._constants = constants
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:
+        self.generic_visit(node)
+        function = self._constants.get(node.node.name) if isinstance(node.node, nodes.Name) else None
+        if function is None or len(node.args) != 1 or node.kwargs or not isinstance(node.args[0], nodes.Const):
+            return node
+        return nodes.Const(markupsafe.escape(function(node.args[0].value)), lineno=node.lineno)
+
+
 def _environment(
     templates: Path,
     words: gettext.NullTranslations,
     locale: reader.Locale,
+    assets: Assets,
     names: Mapping[str, object],
     vocabulary: Mapping[str, str],
 ) -> jinja2.Environment:
-    environment = jinja2.Environment(
+    environment = _Environment(
         loader=jinja2.FileSystemLoader(templates),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -102,10 +136,11 @@ def _environment(
         cache_size=-1,
     )
     environment.install_gettext_translations(words, newstyle=True)  # type: ignore[attr-defined]  # from the extension
+    environment.constants = {"_": words.gettext, "asset": assets.url, "icon": icon}
     spoken = {code: words.gettext(text) for code, text in vocabulary.items()}
     environment.filters.update(Formats(locale).filters)
     environment.filters["word"] = lambda code: spoken.get(code) or code.replace("-", " ")
-    environment.globals.update(names)
+    environment.globals.update({"asset": assets.url, "icon": icon, "mark": MARK, **names})
     for name in environment.list_templates():
         environment.get_template(name)
     return environment

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from banyan.clients.learning import LearningClient
 from banyan.infra import pages
 from banyan.web.pages import catalogue, errors, home
+from banyan.web.pages.cards import card_drawer
 from banyan.web.views import words
 from banyan.web.views.catalogue import category_link, course_link
 from banyan.web.views.covers import category_hue, cover
@@ -41,6 +42,7 @@ def face(served: pages.Assets, *, site: str) -> pages.Pages:
 
 def router(shown: pages.Pages, learning: LearningClient, *, site: str) -> APIRouter:
     routes = APIRouter()
-    home.add(routes, shown, learning)
-    catalogue.add(routes, shown, learning, site=site)
+    card = card_drawer(shown)
+    home.add(routes, shown, learning, card)
+    catalogue.add(routes, shown, learning, card, site=site)
     return routes

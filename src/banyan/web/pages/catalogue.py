@@ -5,12 +5,13 @@ from fastapi import APIRouter, Request, Response
 from banyan.clients.learning import LearningClient
 from banyan.infra.http_client import ServiceRefused
 from banyan.infra.pages import Pages, reader_of
+from banyan.web.pages.cards import DrawCard
 from banyan.web.views.catalogue import course_list
 from banyan.web.views.course import course_view
 from banyan.web.views.filters import Filters
 
 
-def add(routes: APIRouter, shown: Pages, learning: LearningClient, *, site: str) -> None:
+def add(routes: APIRouter, shown: Pages, learning: LearningClient, card: DrawCard, *, site: str) -> None:
     async def courses(request: Request) -> Response:
         filters = Filters.read(request.query_params)
         try:
@@ -27,7 +28,8 @@ def add(routes: APIRouter, shown: Pages, learning: LearningClient, *, site: str)
             if not filters.after:
                 raise
             return _moved(filters.link(), 303)  # a place in the list that is no more: its start
-        view = course_list(filters, page)
+        locale = reader_of(request).locale
+        view = course_list(filters, page, [card(course, locale, "h2") for course in page.items])
         return shown.render(request, "courses.html", view=view, canonical=view.canonical)
 
     async def course(request: Request) -> Response:

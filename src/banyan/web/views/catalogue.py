@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from banyan.contracts.learning import CourseCard, CoursePage
+from markupsafe import Markup
+
+from banyan.contracts.learning import CoursePage
 from banyan.web.views import words
 from banyan.web.views.filters import LIST, Filters
 
@@ -33,14 +35,14 @@ class CourseList:
     questions: list[Question]
     chosen: list[Link]
     sorts: list[Link]
-    cards: list[CourseCard]
+    cards: list[Markup]
     total: int
     next: str | None
     first: str | None
     canonical: str
 
 
-def course_list(filters: Filters, page: CoursePage) -> CourseList:
+def course_list(filters: Filters, page: CoursePage, cards: list[Markup]) -> CourseList:
     return CourseList(
         filters=filters,
         questions=[
@@ -54,7 +56,7 @@ def course_list(filters: Filters, page: CoursePage) -> CourseList:
             Link("sort", code, filters.link(sort="" if code == "newest" else code), code == (filters.sort or "newest"))
             for code in words.SORTS
         ],
-        cards=page.items,
+        cards=cards,
         total=page.total,
         next=filters.link(after=page.next) if page.next else None,
         first=filters.link() if filters.after else None,

@@ -98,9 +98,9 @@ def _leaf(x: float, y: float, angle: float, length: float, width: float, tone: s
     aside_x, aside_y = -sin(radians(angle)) * width, cos(radians(angle)) * width
 
     def by(ahead: float, aside: float) -> str:
-        return f"{ahead * ahead_x + aside * aside_x:.0f} {ahead * ahead_y + aside * aside_y:.0f}"
+        across, down = round(ahead * ahead_x + aside * aside_x), round(ahead * ahead_y + aside * aside_y)
+        return f"{across}{'' if down < 0 else ' '}{down}"
 
-    there = f"c{by(0.18, 0.95)} {by(0.66, 1.05)} {by(1, 0)}"
-    back = f"c{by(-0.34, -1.05)} {by(-0.82, -0.95)} {by(-1, 0)}"
     stem = f"M{x:.0f} {y:.0f}"
-    return f'<path class="{tone}" d="{stem}{there}{back}"/><path class="v" d="{stem}l{by(0.88, 0)}"/>'
+    outline = f"{stem}q{by(0.4, 1.45)} {by(1, 0)}q{by(-0.6, -1.45)} {by(-1, 0)}"
+    return f'<path class="{tone}" d="{outline}"/><path class="v" d="{stem}l{by(0.88, 0)}"/>'
