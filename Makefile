@@ -20,7 +20,7 @@ up: .venv/installed ## Install what is locked, then start everything with the de
 
 .PHONY: test
 test: .venv/installed ## Install what is locked, then run the whole suite (ARGS="-k name")
-	$(RUN) pytest -n $(WORKERS) --dist loadgroup -m "not alone" $(ARGS)
+	$(RUN) pytest -n $(WORKERS) --dist loadfile -m "not alone" $(ARGS)
 	$(RUN) pytest -m alone $(ARGS)
 
 .PHONY: check

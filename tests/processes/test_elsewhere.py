@@ -5,15 +5,12 @@ import json
 import urllib.request
 
 import asyncpg
-import pytest
 
 from banyan.infra import databases
 from banyan.infra.secrets import secret
 from banyan.infra.settings import Settings
 from tests.conftest import Postgres
 from tests.journeys.front_door import banyan_up
-
-pytestmark = [pytest.mark.xdist_group("elsewhere")]
 
 
 def test_a_context_lives_on_a_foreign_server_and_its_embedded_database_stays_empty(postgres: Postgres) -> None:

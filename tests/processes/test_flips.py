@@ -14,15 +14,13 @@ from tests.conftest import need
 from tests.journeys.front_door import FrontDoor, banyan_up
 from tests.processes.visitors import under_load
 
-pytestmark = [pytest.mark.xdist_group("flips")]
-
 FLIPS = 100
 KILLS = 20
 
 
 @pytest.fixture(scope="module")
 def door() -> Iterator[FrontDoor]:
-    with banyan_up("--demo") as door:
+    with banyan_up("--demo", environ={"BANYAN_BACKOFF_SECONDS": "0.1"}) as door:
         yield door
 
 

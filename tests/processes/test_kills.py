@@ -14,8 +14,6 @@ import pytest
 from tests.journeys.front_door import FrontDoor, banyan_up
 from tests.processes.visitors import visiting
 
-pytestmark = [pytest.mark.xdist_group("kills")]
-
 CHILDREN = [
     "postgres-front",
     "postgres-core",

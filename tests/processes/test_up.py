@@ -20,8 +20,6 @@ from tests.journeys.front_door import FrontDoor, banyan_up
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [pytest.mark.xdist_group("up")]
-
 
 def banyan(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(

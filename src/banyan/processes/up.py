@@ -34,18 +34,18 @@ async def up(settings: Settings, progress: Progress) -> None:
     settings.make_folders()
     async with Supervisor(settings, progress) as supervisor:
         check_port(settings)
+        if settings.reload:
+            supervisor.beside(reload.watch(settings, supervisor, _watched_folders()))
         await _start_databases(settings, supervisor)
         await supervisor.start(_processes(settings), wait=settings.ready_timeout)
         plane = DataPlane(settings)
         await plane.prepare()
         await supervisor.start([_envoy(settings, plane)], wait=settings.ready_timeout)
+        supervisor.beside(_rotate_access_log(settings, plane))
         if not supervisor.stop_asked:
             supervisor.announce_ready()
             progress.say(f"Banyan is ready at {settings.url}")
-        beside = [_rotate_access_log(settings, plane)]
-        if settings.reload:
-            beside.append(reload.watch(settings, supervisor, _watched_folders()))
-        await supervisor.wait_for_stop(*beside)
+        await supervisor.wait_for_stop()
         progress.say("Stopping ...")
 
 

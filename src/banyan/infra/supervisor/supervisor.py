@@ -42,6 +42,7 @@ class Supervisor:
         self._stop_asked = asyncio.Event()
         self._guardian: asyncio.subprocess.Process | None = None
         self._troubled: set[str] = set()
+        self._beside: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "Supervisor":
         """Raises AlreadyRunning if another supervisor has this data folder."""
@@ -97,13 +98,15 @@ class Supervisor:
     def stop_asked(self) -> bool:
         return self._stop_asked.is_set()
 
-    async def wait_for_stop(self, *beside: Coroutine[None, None, None]) -> None:
-        """Run `beside` until somebody asks to stop."""
-        tasks = [asyncio.create_task(work) for work in beside]
+    def beside(self, work: Coroutine[None, None, None]) -> None:
+        """Run work of the supervisor's own until somebody asks to stop."""
+        self._beside.append(asyncio.create_task(work))
+
+    async def wait_for_stop(self) -> None:
         await self._stop_asked.wait()
-        for task in tasks:
+        for task in self._beside:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._beside, return_exceptions=True)
 
     async def _stop_all(self) -> None:
         """The last started first, one kind at a time: Envoy, so that nobody is let in; processes; databases."""
