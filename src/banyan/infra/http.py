@@ -89,11 +89,10 @@ def application(
         response.headers.update(fault.headers or {})
         return response
 
-    @app.exception_handler(Exception)
-    async def broken(request: Request, fault: Exception) -> Response:
+    def broken(request: Request) -> Response:
         return answer(request, 500, "internal-error", "Something of ours broke. Nothing of yours was changed.")
 
-    app.add_middleware(_Edge, process=name, max_body=settings.max_body)
+    app.add_middleware(_Edge, process=name, max_body=settings.max_body, broken=broken)
     return app
 
 
@@ -166,10 +165,11 @@ def _stop_signal() -> asyncio.Event:
 class _Edge:
     """Outermost: binds the request id to the log, bounds the body, and logs what was slow or went wrong."""
 
-    def __init__(self, app: ASGIApp, *, process: str, max_body: int) -> None:
+    def __init__(self, app: ASGIApp, *, process: str, max_body: int, broken: Callable[[Request], Response]) -> None:
         self._app = app
         self._process = process
         self._max_body = max_body
+        self._broken = broken
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -208,9 +208,7 @@ class _Edge:
         except Exception:
             log.exception("request failed", method=scope["method"], path=scope["path"])
             if status == 0:
-                await problem(500, "internal-error", "Something of ours broke.", request_id=request_id)(
-                    scope, receive, send
-                )
+                await self._broken(Request(scope))(scope, receive, send)
             return
         seconds = asyncio.get_running_loop().time() - started
         if status >= 500 or seconds > _SLOW_SECONDS:
