@@ -12,7 +12,7 @@ from pathlib import Path
 from banyan.gateway.adapters import envoy
 from banyan.gateway.adapters.data_plane import DataPlane
 from banyan.infra.settings import Settings
-from tests.gateway.envoy.upstreams import Upstream, listening, polite
+from tests.gateway.envoy.upstreams import LIMIT, Upstream, listening, polite
 
 SERVICES = ("gateway", "learning", "web")
 OLD = "old-site"
@@ -82,7 +82,7 @@ class Front:
             await self.process.wait()
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self.settings.port)
+        return await asyncio.open_connection("127.0.0.1", self.settings.port, limit=LIMIT)
 
     async def send(self, raw: bytes, *, seconds: float = 10) -> Answer:
         """Send these bytes on a connection of their own and read to its end or to the end of the body."""

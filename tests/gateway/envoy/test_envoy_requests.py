@@ -193,3 +193,36 @@ async def test_one_connection_carries_many_requests(door: Front) -> None:
         assert head.startswith(b"HTTP/1.1 200")
         await reader.readexactly(3 if path == b"/courses" else 8)
     writer.close()
+
+
+ODD_ANSWERS = {
+    "reason": b"HTTP/1.1 299 Weird and old\r\nContent-Length: 1\r\n\r\na",
+    "http-1.0": b"HTTP/1.0 200 OK\r\nX-Old: yes\r\nContent-Length: 1\r\n\r\na",
+    "bare-lf": b"HTTP/1.1 200 OK\nX-Old: 1\nContent-Length: 1\n\na",
+    "two-framings": b"HTTP/1.1 200 OK\r\nX-Old: 1\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"1\r\na\r\n0\r\n\r\n",
+    "cp949": b"HTTP/1.1 200 OK\r\nX-File: \xc7\xd1\xb1\xdb.xls\r\nContent-Length: 1\r\n\r\na",
+    "raw-location": b"HTTP/1.1 302 Found\r\nLocation: /\xea\xb0\x95\r\nContent-Length: 0\r\n\r\n",
+    "many-headers": b"HTTP/1.1 200 OK\r\n" + b"Set-Cookie: a=1\r\n" * 300 + b"Content-Length: 1\r\n\r\na",
+    "big-header": b"HTTP/1.1 200 OK\r\nX-Big: " + b"a" * 200_000 + b"\r\nContent-Length: 1\r\n\r\na",
+}
+
+
+@pytest.mark.parametrize("oddity", ODD_ANSWERS)
+async def test_odd_answers_of_the_old_site_pass(door: Front, oddity: str) -> None:
+    door.old.answer = ODD_ANSWERS[oddity]
+    try:
+        received = await door.get("/odd")
+    finally:
+        door.old.answer = None
+
+    first, second = _first_lines(ODD_ANSWERS[oddity])
+    assert received.side == "old"
+    assert received.head.split(b"\r\n")[0].split(b" ", 1)[1] == first.split(b" ", 1)[1]
+    assert second in received.head.split(b"\r\n")
+
+
+def _first_lines(answer: bytes) -> tuple[bytes, bytes]:
+    """The status line and the first header."""
+    first, second = answer.replace(b"\r\n", b"\n").split(b"\n")[:2]
+    return first, second

@@ -106,7 +106,7 @@ async def listening(upstream: Upstream, *, path: Path | None = None, port: int =
     """The upstream on a Unix socket or on a port of loopback, whose number it yields."""
     if path is not None:
         path.unlink(missing_ok=True)
-        server: asyncio.Server = await asyncio.start_unix_server(upstream.accept, path, limit=LIMIT)
+        server: asyncio.Server = await asyncio.start_unix_server(upstream.accept, path, limit=LIMIT, backlog=2048)
     else:
         server = await asyncio.start_server(upstream.accept, "127.0.0.1", port, limit=LIMIT)
     try:

@@ -67,7 +67,7 @@ class Admin:
             if now.get(f"{prefix}.version_text") == version and not warming:
                 return
             for fault in ("update_rejected", "update_failure"):
-                if now.get(f"{prefix}.{fault}", 0) != before.get(f"{prefix}.{fault}", 0):
+                if _count(now, f"{prefix}.{fault}") > _count(before, f"{prefix}.{fault}"):
                     raise UpdateRejected(f"Envoy rejected the {kind}")
             await asyncio.sleep(_POLL_SECONDS)
         raise UpdateRejected(f"Envoy did not take the {kind} within {_CONFIRM_SECONDS:.0f} s")
@@ -78,7 +78,7 @@ class Admin:
 
     async def active_requests(self) -> int:
         """Requests in flight at the front door. Raises EnvoyAway."""
-        return int((await self.stats(r"^http\.front\.downstream_rq_active$")).get("http.front.downstream_rq_active", 0))
+        return _count(await self.stats(r"^http\.front\.downstream_rq_active$"), "http.front.downstream_rq_active")
 
     async def reopen_logs(self) -> None:
         """After the access log was moved away. Raises EnvoyAway."""
@@ -95,3 +95,7 @@ class Admin:
                 return await answer.text()
         except (aiohttp.ClientError, OSError, TimeoutError) as fault:
             raise EnvoyAway(str(fault)) from fault
+
+
+def _count(stats: dict[str, int | str], name: str) -> int:
+    return int(stats.get(name, 0))

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 from banyan.gateway.domain import listeners
-from banyan.gateway.domain.world import Config, World
+from banyan.gateway.domain.world import Config, World, typed
 
 ADMIN_SOCKET = "envoy-admin.sock"
 OWNER_ONLY = 0o600
+
+_MOST_CONNECTIONS = 50_000
 
 # Envoy keeps some hundred figures of each cluster; these are the ones that anybody reads.
 _KEPT_FIGURES = (
@@ -44,6 +46,17 @@ def _frame(world: World) -> Config:
             "stats_matcher": {
                 "inclusion_list": {"patterns": [{"safe_regex": {"regex": name}} for name in _KEPT_FIGURES]}
             },
+        },
+        "overload_manager": {
+            "resource_monitors": [
+                {
+                    "name": "envoy.resource_monitors.global_downstream_max_connections",
+                    "typed_config": typed(
+                        "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+                        max_active_downstream_connections=_MOST_CONNECTIONS,
+                    ),
+                }
+            ]
         },
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
     }

@@ -6,12 +6,18 @@ from banyan.gateway.domain.world import Config, OldSite, World, seconds, typed
 _OLD_LIMIT = 8192
 _NEW_LIMIT = 1024
 _NEW_IDLE = 60.0
+_NEW_CONNECT = 2.0
 _BUFFER = 262_144
+# Browsers take answers with more headers than Envoy does by itself.
+_OLD_HEADERS: Config = {"max_headers_count": 1000, "max_response_headers_kb": 1024}
 
 PRESERVE_CASE: Config = {
     "stateful_formatter": {
         "name": "preserve_case",
-        "typed_config": typed("extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"),
+        "typed_config": typed(
+            "extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig",
+            forward_reason_phrase=True,
+        ),
     }
 }
 
@@ -22,8 +28,8 @@ def old(name: str, world: World, site: OldSite) -> Config:
         name,
         limit=_OLD_LIMIT,
         connect=world.legacy_connect_timeout,
-        idle=world.legacy_idle,
-        http={"header_key_format": PRESERVE_CASE, "enable_trailers": True},
+        common={"idle_timeout": seconds(world.legacy_idle), **_OLD_HEADERS},
+        http={"header_key_format": PRESERVE_CASE, "enable_trailers": True, "allow_chunked_length": True},
     )
     if site.socket:
         cluster.update(type="STATIC", load_assignment=_endpoint(name, _pipe(site.socket)))
@@ -42,12 +48,13 @@ def old(name: str, world: World, site: OldSite) -> Config:
 
 def new(name: str, world: World, service: str) -> Config:
     """A service of ours on its Unix socket."""
-    cluster = _cluster(name, limit=_NEW_LIMIT, connect=2.0, idle=_NEW_IDLE, http={"enable_trailers": True})
+    common: Config = {"idle_timeout": seconds(_NEW_IDLE)}
+    cluster = _cluster(name, limit=_NEW_LIMIT, connect=_NEW_CONNECT, common=common, http={"enable_trailers": True})
     cluster.update(type="STATIC", load_assignment=_endpoint(name, _pipe(world.services[service])))
     return cluster
 
 
-def _cluster(name: str, *, limit: int, connect: float, idle: float, http: Config) -> Config:
+def _cluster(name: str, *, limit: int, connect: float, common: Config, http: Config) -> Config:
     return {
         "name": name,
         "connect_timeout": seconds(connect),
@@ -55,15 +62,16 @@ def _cluster(name: str, *, limit: int, connect: float, idle: float, http: Config
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed(
                 "extensions.upstreams.http.v3.HttpProtocolOptions",
-                common_http_protocol_options={"idle_timeout": seconds(idle)},
+                common_http_protocol_options=common,
                 explicit_http_config={"http_protocol_options": http},
             )
         },
         "circuit_breakers": {
             "thresholds": [
                 {
-                    # Fewer pending than requests answers 503 on a cold pool.
-                    "max_connections": limit,
+                    # Fewer pending than requests answers 503 on a cold pool; with no connection to spare, what is
+                    # too much would wait in the queue instead of being told so at once.
+                    "max_connections": 2 * limit,
                     "max_pending_requests": limit,
                     "max_requests": limit,
                     "retry_budget": {"budget_percent": {"value": 25}, "min_retry_concurrency": 64},

@@ -40,6 +40,11 @@ def front(world: World, *, rds: Config | None = None, route_config: Config | Non
             "enable_trailers": True,
             "header_key_format": PRESERVE_CASE,
         },
+        http2_protocol_options={
+            "max_concurrent_streams": 100,
+            "initial_stream_window_size": _BUFFER,
+            "initial_connection_window_size": 4 * _BUFFER,
+        },
         common_http_protocol_options={"idle_timeout": seconds(_IDLE_CLIENT), "max_headers_count": 200},
         max_request_headers_kb=_HEADER_KB,
         request_headers_timeout="30s",
