@@ -9,7 +9,7 @@ import pytest
 
 from banyan.gateway.domain.traffic import Totals, Traffic
 from banyan.gateway.operations.routes import Routes
-from banyan.infra.postgres import Database
+from banyan.infra.postgres import Database, DatabaseAway
 from banyan.infra.settings import Settings
 from banyan.processes import gateway
 from tests.fakes.front_door import RecordingFrontDoor
@@ -211,7 +211,7 @@ async def test_without_postgres_it_shows_the_last_table_and_locks_the_buttons(
     browser: httpx.AsyncClient, routes: Routes, gateway_database: Database
 ) -> None:
     await browser.get(CONSOLE)
-    routes.locked = "The database does not answer just now."
+    routes.locked = DatabaseAway()
 
     page = (await browser.get(CONSOLE)).text
 

@@ -53,10 +53,12 @@ def kill_switch(
     switch: Annotated[Switch, typer.Argument(help="on, off or status.")] = Switch.status, data: Data = None
 ) -> None:
     """Send every route that the old site has to the old site, at once, and keep it so; needs nothing but Envoy."""
+    from banyan.gateway.adapters import envoy
     from banyan.gateway.adapters.data_plane import DataPlane
-    from banyan.gateway.adapters.files import FilesLocked
+    from banyan.gateway.adapters.files import Files, FilesLocked
 
-    data_plane = DataPlane(settings(data))
+    told = settings(data)
+    data_plane = DataPlane(told)
     with clear_errors(OSError, FilesLocked, SettingError):
         if switch is Switch.status:
             print(f"The kill switch is {'on' if data_plane.kill_switch_is_on() else 'off'}.")
@@ -64,6 +66,10 @@ def kill_switch(
         started = time.monotonic()
         applied = asyncio.run(data_plane.kill_switch(switch is Switch.on))
         milliseconds = (time.monotonic() - started) * 1000
+        served = Files(envoy.folder(told)).load()
+    moved = sorted(route.name for route in served.routes if route.side == "new" and route.old_twin) if served else []
     print(f"The kill switch is {switch.value}, after {milliseconds:.0f} ms.")
+    if moved:
+        print(f"Now on the {'old site' if switch is Switch.on else 'new side'}: {', '.join(moved)}.")
     for note in applied.notes:
         print(note)

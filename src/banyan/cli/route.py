@@ -17,7 +17,9 @@ from banyan.contracts.gateway import Applied, NewRoute, RouteRow
 
 T = TypeVar("T")
 
-app = typer.Typer(help="The route table: which requests the old site answers, and which the new side.")
+app = typer.Typer(
+    help="The route table: which requests the old site answers, and which the new side.", no_args_is_help=True
+)
 
 ORDER = (
     "Routes are asked from the top; the first that fits a request answers it. More specific first: a named host"

@@ -20,13 +20,8 @@ _PAUSE_SECONDS = 0.1
 
 
 class ControlPlaneAway(Unavailable):
-    """The control plane does not answer."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"The control plane does not answer ({reason}). See `banyan status`; if nothing runs, `banyan up`."
-            " What is served stays as it is, and `banyan gateway kill-switch on` works without it."
-        )
+    """The control plane does not answer: see `banyan status`, and if nothing runs, `banyan up`. What is served stays
+    as it is, and `banyan gateway kill-switch on` works without it."""
 
 
 class GatewayClient:
@@ -90,6 +85,7 @@ class GatewayClient:
                 return await call()
             except ServiceAway as fault:
                 if time.monotonic() > deadline:
-                    reason = fault.__cause__ or fault
-                    raise ControlPlaneAway(str(reason) or type(reason).__name__) from fault
+                    if fault.__cause__ is None:
+                        raise  # it did answer, and said what is away
+                    raise ControlPlaneAway from fault
                 await asyncio.sleep(_PAUSE_SECONDS)

@@ -13,7 +13,7 @@ class Refusal(Exception):
     status = 422
 
     def __init__(self, detail: str | None = None) -> None:
-        self.detail = detail or (type(self).__doc__ or "").strip()
+        self.detail = detail or " ".join((type(self).__doc__ or "").split())
         super().__init__(self.detail)
 
     @property

@@ -19,7 +19,9 @@ function place(fresh) {
   if (shown.contains(document.getSelection()?.anchorNode) && !document.getSelection().isCollapsed) return;
   const focused = shown.contains(document.activeElement) ? document.activeElement : null;
   const again = focused?.id || focused?.closest("[id]")?.id;
-  shown.replaceWith(document.adoptNode(fresh));
+  // The part itself stays, so that a screen reader that listens to it hears of the change.
+  shown.className = fresh.className;
+  shown.replaceChildren(...document.adoptNode(fresh).childNodes);
   if (again) {
     const target = document.getElementById(again);
     (target?.tagName === "DETAILS" ? target.querySelector("summary") : target)?.focus({ preventScroll: true });

@@ -1,5 +1,6 @@
 """The operator's page, `/_banyan/console`: what runs, who answers what, how it goes, and the way back."""
 
+import asyncio
 import contextlib
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from banyan.kit.errors import Refusal
 HOME = "/_banyan/console"
 _FOLDER = Path(__file__).parent.parent
 _CHANGES_SHOWN = 10
+_PATIENCE_SECONDS = 0.5
 _SIDES: dict[str, Side] = {"old": "old", "new": "new"}
 
 
@@ -106,8 +108,9 @@ class Console:
     async def _latest_changes(self) -> list[RouteChange] | None:
         """The last lines of the log; what was seen last while PostgreSQL is away, without waiting for it."""
         if self._routes.locked is None:
-            with contextlib.suppress(DatabaseAway):
-                self._changes = (await queries.route_changes(self._database, limit=_CHANGES_SHOWN)).items
+            with contextlib.suppress(DatabaseAway, TimeoutError):
+                async with asyncio.timeout(_PATIENCE_SECONDS):
+                    self._changes = (await queries.route_changes(self._database, limit=_CHANGES_SHOWN)).items
         return self._changes
 
 

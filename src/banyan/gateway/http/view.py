@@ -12,6 +12,7 @@ from banyan.gateway.domain.traffic import SIDES, Traffic
 from banyan.gateway.http.charts import Chart, chart
 from banyan.gateway.operations.routes import Routes
 from banyan.infra.pages import KOREA
+from banyan.infra.postgres import DatabaseAway
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import state
 from banyan.infra.supervisor.state import ChildState
@@ -40,7 +41,9 @@ class View:
     supervised: bool
     lines: list[Line] | None
     revision: int | None
-    locked: str | None
+    locked: bool
+    database_away: bool
+    locked_by: str
     refused: str | None
     serving: str | None
     pending: bool
@@ -69,7 +72,9 @@ def gather(
         supervised=living is not None,
         lines=_lines(routes),
         revision=routes.known.revision if routes.known else None,
-        locked=routes.locked,
+        locked=routes.locked is not None,
+        database_away=isinstance(routes.locked, DatabaseAway),
+        locked_by=str(routes.locked or ""),
         refused=routes.refused,
         serving=routes.applied.version if routes.applied else None,
         pending=routes.applied.pending if routes.applied else False,

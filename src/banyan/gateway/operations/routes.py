@@ -19,6 +19,9 @@ from banyan.kit.errors import Unavailable
 log = structlog.get_logger()
 
 
+_PATIENCE_SECONDS = 2.0  # a hung server is not waited for longer: who looks at the console wants to know
+
+
 class FrontDoor(Protocol):
     """What serves a route table: Envoy, or in tests a recorder that can be told to refuse."""
 
@@ -37,8 +40,8 @@ class StillStarting(Unavailable):
 class Routes:
     """The only writer of the route table; one change at a time, and `reconcile` between them.
 
-    `known` is the table as last read, kept so that the console can show it while PostgreSQL is away. `locked` says in
-    a sentence why the table cannot be changed just now, `refused` why Envoy does not serve it.
+    `known` is the table as last read, kept so that the console can show it while PostgreSQL is away. `locked` is why
+    the table cannot be changed just now, `refused` says why Envoy does not serve it.
     """
 
     def __init__(self, database: Database, front_door: FrontDoor, *, defaults: Sequence[Route]) -> None:
@@ -50,7 +53,7 @@ class Routes:
         self._applied_for: tuple[int, bool] | None = None
         self.known: Table | None = None
         self.applied: Applied | None = None
-        self.locked: str | None = None
+        self.locked: DatabaseAway | MigrationError | None = None
         self.refused: str | None = None
 
     async def move(self, name: str, *, side: Side) -> Applied:
@@ -67,11 +70,11 @@ class Routes:
         return await self._change("remove", name, lambda table: tables.without(table, name))
 
     async def switch(self, *, on: bool) -> Applied:
-        """Set the kill switch. The table stays as it is; only what Envoy is told differs."""
-        async with self._changing:
-            self.applied = await self._front_door.kill_switch(on)
-            self._applied_for = None
-            return self.applied
+        """Set the kill switch, at once: it waits for no change and no database. The table stays as it is; only what
+        Envoy is told differs. Raises SnapshotRefused."""
+        self.applied = await self._front_door.kill_switch(on)
+        self._applied_for = None
+        return self.applied
 
     def kill_switch_is_on(self) -> bool:
         return self._front_door.kill_switch_is_on()
@@ -95,8 +98,10 @@ class Routes:
         async with self._changing:
             try:
                 await self._read()
+            except TimeoutError:
+                self.locked = DatabaseAway()
             except (DatabaseAway, MigrationError) as fault:
-                self.locked = str(fault)
+                self.locked = fault
             else:
                 self.locked = None
             if self.known is not None:
@@ -152,7 +157,7 @@ class Routes:
             await migrations.migrate(self._database, "gateway")
             await self._seed()
             self._prepared = True
-        async with self._database.connection() as connection:
+        async with asyncio.timeout(_PATIENCE_SECONDS), self._database.connection() as connection:
             if self.known is None or self.known.revision != await store.load_revision(connection):
                 self.known = await store.load_table(connection)
 
