@@ -82,6 +82,18 @@ async def test_localhost_is_found_on_whichever_address_it_listens() -> None:
     assert {(answer.status, answer.body) for answer in answers} == {(200, b"v4")}
 
 
+@pytest.mark.parametrize(
+    ("host", "address"), [("localhost", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "127.0.0.1")]
+)
+async def test_the_front_door_opens_where_it_is_told(host: str) -> None:
+    async with front(BANYAN_HOST=host) as door:
+        reader, writer = await door.connect()
+        answer = await exchange(reader, writer, b"GET /x HTTP/1.1\r\nHost: s\r\n\r\n")
+
+    assert answer.status == 200
+    assert door.old.last.value(b"x-forwarded-for") == b"127.0.0.1"
+
+
 async def test_a_missing_file_is_named_by_its_variable(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="BANYAN_LEGACY_CA"):
         async with front(legacy="https://localhost:1", BANYAN_LEGACY_CA=str(tmp_path / "none.pem")):

@@ -196,6 +196,20 @@ async def test_a_page_is_asked_for_again_when_its_connection_breaks(door: Front,
     assert (answer.status, answer.body) == (200, upstream.name.encode())
 
 
+async def test_two_hundred_pages_survive_the_death_of_their_process() -> None:
+    async with front(legacy="demo") as door:
+        web = door.upstreams["web"]
+        web.talk = silent
+        asking = [asyncio.create_task(door.get("/courses")) for _ in range(200)]
+        while len(web.requests) < 200:
+            await asyncio.sleep(0.02)
+        web.talk = polite
+        web.drop()
+        answers = await asyncio.gather(*asking)
+
+    assert {answer.status for answer in answers} == {200}
+
+
 @pytest.mark.parametrize("path", ["/order", "/courses"])
 async def test_what_may_have_been_done_is_not_sent_again(door: Front, path: str) -> None:
     upstream = door.old if path == "/order" else door.upstreams["web"]

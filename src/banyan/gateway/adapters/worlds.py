@@ -1,6 +1,7 @@
 """The gateway's world as the settings describe it."""
 
 import ipaddress
+import socket
 import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ def world(settings: Settings) -> World:
         if file and not Path(file).is_file():
             raise SettingError(f"{variable} is {file!r}; there is no such file.")
     return World(
-        host=settings.host,
+        host=_address(settings.host),
         port=settings.port,
         public_url=settings.url,
         tls_cert=settings.tls_cert and str(Path(settings.tls_cert).absolute()),
@@ -45,6 +46,16 @@ def world(settings: Settings) -> World:
 def defaults(settings: Settings) -> tuple[Route, ...]:
     """The route table of the first start."""
     return default_routes(demo=settings.demo and not settings.no_legacy, other_old_site=bool(settings.legacy_url))
+
+
+def _address(host: str) -> str:
+    """Envoy listens on addresses only."""
+    if _is_ip(host):
+        return host
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+    except OSError:
+        raise SettingError(f"BANYAN_HOST (--host) is {host!r}; no address of that name is known.") from None
 
 
 def _old_site(settings: Settings) -> OldSite | None:

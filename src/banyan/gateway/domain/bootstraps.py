@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from banyan.gateway.domain import listeners
-from banyan.gateway.domain.world import Config, World, typed
+from banyan.gateway.domain.world import OWNER_ONLY, Config, World, typed
 
 ADMIN_SOCKET = "envoy-admin.sock"
-OWNER_ONLY = 0o600
 
 _MOST_CONNECTIONS = 50_000
 

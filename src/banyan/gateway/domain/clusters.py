@@ -74,7 +74,8 @@ def _cluster(name: str, *, limit: int, connect: float, common: Config, http: Con
                     "max_connections": 2 * limit,
                     "max_pending_requests": limit,
                     "max_requests": limit,
-                    "retry_budget": {"budget_percent": {"value": 25}, "min_retry_concurrency": 64},
+                    # A process that dies breaks all its requests at once, and each may be asked for once more.
+                    "retry_budget": {"budget_percent": {"value": 100}, "min_retry_concurrency": limit},
                 }
             ]
         },

@@ -2,12 +2,12 @@
 
 from banyan.gateway.domain import clusters, cookies, matching, replies
 from banyan.gateway.domain.clusters import PRESERVE_CASE
-from banyan.gateway.domain.world import SERVICES, Config, World, seconds, typed
+from banyan.gateway.domain.world import OWNER_ONLY, SERVICES, Config, World, seconds, typed
 
 PRIVATE_SOCKET = "internal.sock"
 
-_OWNER_ONLY = 0o600
 _BUFFER = 262_144
+_HCM = "extensions.filters.network.http_connection_manager"
 _REGEX_OF_OURS = r"x[-_.]banyan([-_.].*)?"
 _HEADER_KB = 96
 _IDLE_CLIENT = 120.0
@@ -59,7 +59,10 @@ def front(world: World, *, rds: Config | None = None, route_config: Config | Non
         manager["route_config"] = route_config
     else:
         manager["rds"] = {"route_config_name": "front", "config_source": rds}
-    address: Config = {"socket_address": {"address": world.host, "port_value": world.port}}
+    # "::" is every address of both kinds, as it is for most servers.
+    address: Config = {
+        "socket_address": {"address": world.host, "port_value": world.port, "ipv4_compat": world.host == "::"}
+    }
     return _listener("front", address, manager, world)
 
 
@@ -83,15 +86,12 @@ def private(world: World) -> Config:
             "virtual_hosts": [_virtual_host(service, world) for service in SERVICES],
         },
     )
-    address: Config = {"pipe": {"path": f"{world.run}/{PRIVATE_SOCKET}", "mode": _OWNER_ONLY}}
+    address: Config = {"pipe": {"path": f"{world.run}/{PRIVATE_SOCKET}", "mode": OWNER_ONLY}}
     return _listener("private", address, manager, None)
 
 
 def private_clusters(world: World) -> list[Config]:
     return [clusters.new(_private_name(service), world, service) for service in SERVICES]
-
-
-_HCM = "extensions.filters.network.http_connection_manager"
 
 
 def _listener(name: str, address: Config, manager: Config, world: World | None) -> Config:

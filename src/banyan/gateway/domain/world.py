@@ -6,6 +6,8 @@ from typing import Literal, TypeAlias
 Config: TypeAlias = dict[str, object]
 """A piece of Envoy's configuration, as JSON has it."""
 
+OWNER_ONLY = 0o600
+
 SERVICES = ("gateway", "learning", "web")
 """Who answers on the new side, each on its own Unix socket."""
 
