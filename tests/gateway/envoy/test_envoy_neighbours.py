@@ -82,9 +82,7 @@ async def test_localhost_is_found_on_whichever_address_it_listens() -> None:
     assert {(answer.status, answer.body) for answer in answers} == {(200, b"v4")}
 
 
-@pytest.mark.parametrize(
-    ("host", "address"), [("localhost", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "127.0.0.1")]
-)
+@pytest.mark.parametrize("host", ["localhost", "0.0.0.0", "::"])
 async def test_the_front_door_opens_where_it_is_told(host: str) -> None:
     async with front(BANYAN_HOST=host) as door:
         reader, writer = await door.connect()

@@ -99,6 +99,13 @@ async def test_an_unreachable_old_site_is_a_502_however_often_it_is_asked(method
     assert {(answer.status, answer.side) for answer in answers} == {(502, "gateway")}
 
 
+async def test_a_name_that_leads_nowhere_is_a_502() -> None:
+    async with front(legacy="http://no-such-site.invalid") as door:
+        answer = await door.get("/old", HTML)
+
+    assert (answer.status, answer.side) == (502, "gateway")
+
+
 async def test_a_silent_new_side_is_a_504() -> None:
     async with front(legacy="demo", BANYAN_NEW_TIMEOUT_SECONDS="0.4") as door:
         with speaking(door.upstreams["web"], silent):

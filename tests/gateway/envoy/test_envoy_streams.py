@@ -35,36 +35,36 @@ async def test_a_slow_upload_of_twenty_megabytes_is_streamed(door: Front, chunke
     with speaking(door.old, swallow):
         reader, writer = await door.connect()
         writer.write(b"POST /upload HTTP/1.1\r\nHost: s\r\n" + framing + b"\r\n\r\n")
-        started = time.monotonic()
         for _ in range(20):
             part = b"u" * MEGABYTE
             writer.write(b"%x\r\n%s\r\n" % (len(part), part) if chunked else part)
             await writer.drain()
             await asyncio.sleep(0.02)
+        sent_all = time.monotonic()
         if chunked:
             writer.write(b"0\r\n\r\n")
         answer = await asyncio.wait_for(read_answer(reader), 20)
         writer.close()
 
     assert answer.status == 200
-    assert await first_byte - started < 0.3
+    assert await first_byte < sent_all - 0.2
     assert taken >= 20 * MEGABYTE
 
 
 async def test_a_download_longer_than_any_timeout_is_not_cut() -> None:
     async def trickle(upstream: Upstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await upstream.receive(reader)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
-        for _ in range(10):
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n")
+        for _ in range(12):
             writer.write(b"x")
             await writer.drain()
             await asyncio.sleep(0.2)
 
-    async with front(BANYAN_LEGACY_TIMEOUT_SECONDS="0.8", BANYAN_NEW_TIMEOUT_SECONDS="1") as door:
+    async with front(BANYAN_LEGACY_TIMEOUT_SECONDS="1.5", BANYAN_NEW_TIMEOUT_SECONDS="1.5") as door:
         with speaking(door.old, trickle):
             answer = await door.get("/download")
 
-    assert answer.body == b"x" * 10
+    assert answer.body == b"x" * 12
 
 
 async def test_a_silent_old_site_is_a_504_after_its_time_and_is_asked_once() -> None:
@@ -77,13 +77,13 @@ async def test_a_silent_old_site_is_a_504_after_its_time_and_is_asked_once() -> 
             posted = await door.send(b"POST /slow HTTP/1.1\r\nHost: s\r\nContent-Length: 1\r\n\r\na")
 
     assert (answer.status, answer.side) == (504, "gateway")
-    assert 0.4 < seconds < 1.5
+    assert 0.4 < seconds < 5
     assert asked == 1
     assert posted.status == 504
 
 
 async def test_a_slow_upload_outlives_the_old_sites_time() -> None:
-    async with front(BANYAN_LEGACY_TIMEOUT_SECONDS="0.5") as door:
+    async with front(BANYAN_LEGACY_TIMEOUT_SECONDS="1") as door:
         reader, writer = await door.connect()
         writer.write(b"POST /up HTTP/1.1\r\nHost: s\r\nContent-Length: 6\r\n\r\n")
         for _ in range(6):
@@ -127,6 +127,8 @@ async def test_a_websocket_may_be_silent_for_long(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/events", "/courses"])
 async def test_a_stream_of_events_may_be_silent_for_long(path: str) -> None:
+    told: list[float] = []
+
     async def events(upstream: Upstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await upstream.receive(reader)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -134,20 +136,20 @@ async def test_a_stream_of_events_may_be_silent_for_long(path: str) -> None:
             await asyncio.sleep(delay)
             writer.write(b"7\r\ndata: 1\r\n")
             await writer.drain()
+            told.append(time.monotonic())
         writer.write(b"0\r\n\r\n")
         await writer.drain()
 
     async with front(legacy="demo", BANYAN_LEGACY_TIMEOUT_SECONDS="0.4", BANYAN_NEW_TIMEOUT_SECONDS="0.4") as door:
         with speaking(door.old if path == "/events" else door.upstreams["web"], events):
-            started = time.monotonic()
             reader, writer = await door.connect()
             writer.write(f"GET {path} HTTP/1.1\r\nHost: s\r\nAccept: text/event-stream\r\n\r\n".encode())
             await reader.readuntil(b"data: 1\r\n")
-            first = time.monotonic() - started
+            first = time.monotonic()
             await asyncio.wait_for(reader.readuntil(b"data: 1\r\n"), 5)
             writer.close()
 
-    assert first < 0.5
+    assert told[0] <= first + 0.1 < told[1]
 
 
 async def test_a_client_that_hangs_up_is_not_worked_for(door: Front) -> None:

@@ -98,7 +98,7 @@ async def test_the_kill_switch_needs_neither_control_plane_nor_settings() -> Non
     assert back == ["new", "new", "new"]
     assert again.version == applied.version
     assert any("api" in note for note in applied.notes)
-    assert seconds < 2
+    assert seconds < 5
 
 
 async def test_the_kill_switch_survives_restarts_and_changes_of_the_table() -> None:

@@ -19,33 +19,6 @@ def front(world: World, *, rds: Config | None = None, route_config: Config | Non
         f"{_HCM}.v3.HttpConnectionManager",
         stat_prefix="front",
         codec_type="AUTO",
-        use_remote_address=True,
-        xff_num_trusted_hops=world.trusted_hops,
-        # `routing` appends instead: Envoy would put an address of this machine in the place of a loopback one.
-        skip_xff_append=True,
-        # Nobody is so near that his X-Envoy-* or request id is believed, not even on loopback.
-        internal_address_config={
-            "unix_sockets": False,
-            "cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}],
-        },
-        always_set_request_id_in_response=True,
-        server_header_transformation="PASS_THROUGH",
-        # The old site gets paths as they came; `matching.GUARD` keeps odd ones from everything of ours.
-        normalize_path=False,
-        merge_slashes=False,
-        path_with_escaped_slashes_action="KEEP_UNCHANGED",
-        http_protocol_options={
-            "accept_http_10": True,
-            "default_host_for_http_10": world.public_host,
-            "enable_trailers": True,
-            "header_key_format": PRESERVE_CASE,
-        },
-        http2_protocol_options={
-            "max_concurrent_streams": 100,
-            "initial_stream_window_size": _BUFFER,
-            "initial_connection_window_size": 4 * _BUFFER,
-        },
-        common_http_protocol_options={"idle_timeout": seconds(_IDLE_CLIENT), "max_headers_count": 200},
         max_request_headers_kb=_HEADER_KB,
         request_headers_timeout="30s",
         stream_idle_timeout=seconds(world.stream_idle),
@@ -54,6 +27,8 @@ def front(world: World, *, rds: Config | None = None, route_config: Config | Non
         http_filters=[cookies.cut(), _strip_trailers(), _router()],
         local_reply_config=replies.for_visitors(),
         access_log=_access_log(world),
+        **_as_it_came(world),
+        **_who_asks(world),
     )
     if route_config is not None:
         manager["route_config"] = route_config
@@ -92,6 +67,43 @@ def private(world: World) -> Config:
 
 def private_clusters(world: World) -> list[Config]:
     return [clusters.new(_private_name(service), world, service) for service in SERVICES]
+
+
+def _as_it_came(world: World) -> Config:
+    """Paths, header names and answers stay as they are; `matching.GUARD` keeps odd paths from everything of ours."""
+    return {
+        "normalize_path": False,
+        "merge_slashes": False,
+        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+        "server_header_transformation": "PASS_THROUGH",
+        "http_protocol_options": {
+            "accept_http_10": True,
+            "default_host_for_http_10": world.public_host,
+            "enable_trailers": True,
+            "header_key_format": PRESERVE_CASE,
+        },
+        "http2_protocol_options": {
+            "max_concurrent_streams": 100,
+            "initial_stream_window_size": _BUFFER,
+            "initial_connection_window_size": 4 * _BUFFER,
+        },
+        "common_http_protocol_options": {"idle_timeout": seconds(_IDLE_CLIENT), "max_headers_count": 200},
+    }
+
+
+def _who_asks(world: World) -> Config:
+    """Nobody is so near that their X-Envoy-* or request id is believed, not even on loopback."""
+    return {
+        "use_remote_address": True,
+        "xff_num_trusted_hops": world.trusted_hops,
+        # `routing` appends instead: Envoy would put an address of this machine in the place of a loopback one.
+        "skip_xff_append": True,
+        "internal_address_config": {
+            "unix_sockets": False,
+            "cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}],
+        },
+        "always_set_request_id_in_response": True,
+    }
 
 
 def _listener(name: str, address: Config, manager: Config, world: World | None) -> Config:

@@ -4,7 +4,8 @@ from banyan.gateway.domain import cookies, pages
 from banyan.gateway.domain.pages import LANGUAGES
 from banyan.gateway.domain.world import Config
 
-_BAD_GATEWAY_FLAGS = ["UF", "UC", "UR", "UPE"]
+# No connection, or a broken one, or no HTTP on it, or (UH) a name that leads nowhere.
+_BAD_GATEWAY_FLAGS = ["UF", "UC", "UR", "UPE", "UH"]
 _API = r"/(_banyan/)?api/.*"
 
 

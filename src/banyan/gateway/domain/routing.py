@@ -1,6 +1,7 @@
 """From the route table to the front door's routes and the clusters they need."""
 
 import dataclasses
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -118,12 +119,14 @@ def _own_paths(found: Routing, world: World) -> None:
     found.rows.append(("_banyan", entries))
 
 
-def _api(found: Routing, name: str, prefix: str, world: World, conditions: Config) -> list[Config]:
+def _api(
+    found: Routing, name: str, prefix: str, world: World, conditions: Config, methods: tuple[str, ...] = ()
+) -> list[Config]:
     """Every service's part of the API under one prefix; what nobody owns is web's to refuse."""
     entries = []
     for part, service in API_OWNERS.items():
-        owner = destinations.new(f"{name}~{service}", world, service, rewrite=(f"^{prefix}/", "/api/v1/"))
-        entries += found.leading(name, {**conditions, "path_separated_prefix": f"{prefix}/{part}"}, owner)
+        owner = destinations.new(f"{name}~{service}", world, service, rewrite=(f"^{re.escape(prefix)}/", "/api/v1/"))
+        entries += found.leading(name, {**conditions, "path_separated_prefix": f"{prefix}/{part}"}, owner, methods)
     return entries
 
 
@@ -143,7 +146,7 @@ def _api_row(found: Routing, route: Route, match: Config, world: World) -> list[
     conditions = {key: value for key, value in match.items() if key in ("headers", "query_parameters")}
     entries = []
     if route.template.rest and None not in route.template.segments:
-        entries += _api(found, route.name, route.path.removesuffix("/*"), world, conditions)
+        entries += _api(found, route.name, route.path.removesuffix("/*"), world, conditions, route.methods)
     web = destinations.new(route.name, world, "web")
     return [*entries, *found.leading(route.name, match, web, route.methods)]
 
