@@ -17,7 +17,9 @@ from banyan.infra.settings import Settings
 from banyan.infra.supervisor import state
 from banyan.infra.supervisor.state import ChildState, SupervisorState
 from banyan.processes import gateway
+from tests.conftest import Postgres
 from tests.fakes.front_door import RecordingFrontDoor
+from tests.gateway.planes import Plane, control_plane
 
 DEFAULTS = default_routes(demo=True, other_old_site=False)
 
@@ -64,6 +66,17 @@ async def browser(
         headers={"accept": "text/html", "x-forwarded-for": "127.0.0.1", "accept-language": "en"},
     ) as client:
         yield client
+
+
+@pytest.fixture
+async def plane(postgres: Postgres) -> AsyncIterator[Plane]:
+    """The control plane as it runs, with the default routes of the demo served."""
+    name = await postgres.make_database()
+    async with control_plane(postgres.url(name)) as running:
+        supervise(running.door.settings, children(envoy="ready", gateway="ready", postgres_front="ready"))
+        code, _, err = await running.banyan("route", "ls")
+        assert code == 0, err
+        yield running
 
 
 def children(**states: str) -> list[ChildState]:

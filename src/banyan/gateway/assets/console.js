@@ -28,16 +28,35 @@ function place(fresh) {
   }
 }
 
+// A button works by itself; with script the page stays where it is.
+document.addEventListener("submit", async (event) => {
+  const { target: form, submitter: button } = event;
+  event.preventDefault();
+  if (button.ariaDisabled) return;
+  const body = new URLSearchParams(new FormData(form, button));
+  button.ariaDisabled = "true"; // not `disabled`, which would lose the focus
+  try {
+    const answer = await fetch(form.action, { method: "POST", body, signal: AbortSignal.timeout(30000) });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const refused = page.getElementById("refused");
+    if (!refused) throw new Error(String(answer.status));
+    document.getElementById("refused").replaceWith(document.adoptNode(refused));
+    for (const part of page.querySelectorAll("[data-part]")) place(part);
+  } catch {
+    showCutOff(true);
+  } finally {
+    button.ariaDisabled = null;
+  }
+});
+
+function showCutOff(cutOff) {
+  document.body.classList.toggle("cut-off", cutOff);
+  document.getElementById("cut-off").hidden = !cutOff;
+}
+
 async function keepLooking() {
   if (!document.hidden) {
-    let cutOff = false;
-    try {
-      await look();
-    } catch {
-      cutOff = true;
-    }
-    document.body.classList.toggle("cut-off", cutOff);
-    document.getElementById("cut-off").hidden = !cutOff;
+    await look().then(() => showCutOff(false), () => showCutOff(true));
   }
   setTimeout(keepLooking, EVERY);
 }
