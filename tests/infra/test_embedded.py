@@ -1,5 +1,11 @@
 """Embedded PostgreSQL: Hangul trigrams, walls between roles, secrets."""
 
+import os
+import pwd
+import subprocess
+import tempfile
+from pathlib import Path
+
 import asyncpg
 import pytest
 
@@ -7,6 +13,7 @@ from banyan.infra import embedded
 from banyan.infra.databases import Server, embedded_url
 from banyan.infra.postgres import Database
 from banyan.infra.secrets import secret
+from banyan.infra.settings import Settings
 
 
 async def test_hangul_has_trigrams(learning_database: Database) -> None:
@@ -29,3 +36,31 @@ async def test_a_role_reaches_its_own_database_and_no_other(postgres, monkeypatc
             await asyncpg.connect(embedded_url(postgres.settings, server, database, "alpha", password))
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(embedded_url(postgres.settings, server, "alpha", "alpha", "guess"))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root has to become somebody else for PostgreSQL")
+def test_where_user_namespaces_are_forbidden_root_becomes_nobody_or_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "unshare").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "unshare").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    server = Server("switched", 5598, ())
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        closed = Settings.read({"BANYAN_DATA": f"{folder}/closed/data"})
+        Path(folder, "closed").mkdir(mode=0o700)
+        with pytest.raises(embedded.EmbeddedPostgresError, match="BANYAN_<CONTEXT>_DATABASE_URL"):
+            embedded.privileges(closed)
+
+        Path(folder).chmod(0o755)
+        settings = Settings.read({"BANYAN_DATA": f"{folder}/data"})
+        settings.make_folders()
+        rights = embedded.privileges(settings)
+        embedded.initialise(settings, server, rights)
+
+        assert pwd.getpwuid(rights.owner).pw_name == "nobody"
+        assert embedded.data_folder(settings, server).stat().st_uid == rights.owner
+        settings.make_folders()  # as every process does: it may not shut PostgreSQL out again
+        reached = subprocess.run([*rights.prefix, "ls", settings.run / "pg"], check=False)
+        assert reached.returncode == 0
+        assert settings.run.stat().st_mode & 0o066 == 0

@@ -95,6 +95,8 @@ def initialise(settings: Settings, server: Server, rights: Privileges) -> None:
     sockets = databases.socket_folder(settings)
     sockets.mkdir(mode=0o700, exist_ok=True)
     os.chown(sockets, rights.owner, -1)
+    for stale in sockets.glob(f".s.PGSQL.{server.port}*"):  # perhaps of another owner, who it would shut out
+        stale.unlink()
     folder = data_folder(settings, server)
     folder.parent.mkdir(mode=0o700, exist_ok=True)
     if rights.owner != os.getuid():
@@ -107,16 +109,18 @@ def initialise(settings: Settings, server: Server, rights: Privileges) -> None:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
     _give(draft, rights.owner)
-    read_end, write_end = os.pipe()
-    os.write(write_end, secret(settings.secrets, f"postgres-{server.name}-superuser").encode())
-    os.close(write_end)
+    password = folder.with_name(f"{server.name}.password")
+    password.unlink(missing_ok=True)
+    with os.fdopen(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secret(settings.secrets, f"postgres-{server.name}-superuser"))
+    os.chown(password, rights.owner, -1)
     # With any other locale provider pg_trgm silently ignores Hangul.
     command = [
         *rights.prefix,
         str(binary("initdb")),
         f"--pgdata={draft}",
         f"--username={SUPERUSER}",
-        f"--pwfile=/dev/fd/{read_end}",
+        f"--pwfile={password}",
         "--auth=scram-sha-256",
         "--encoding=UTF8",
         "--locale-provider=builtin",
@@ -124,8 +128,8 @@ def initialise(settings: Settings, server: Server, rights: Privileges) -> None:
         "--locale=C.UTF-8",
         "--no-instructions",
     ]
-    made = subprocess.run(command, capture_output=True, text=True, check=False, pass_fds=(read_end,), cwd="/")
-    os.close(read_end)
+    made = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    password.unlink()
     if made.returncode != 0:
         raise EmbeddedPostgresError(f"initdb failed for {folder}: {made.stderr.strip()[-1000:]}")
     draft.rename(folder)

@@ -128,7 +128,8 @@ class Settings:
             found = folder.lstat()
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
                 raise SettingError(f"{folder} belongs to somebody else; remove it or choose another --data folder.")
-            folder.chmod(0o700)
+            # Passing through may have been allowed to the user that PostgreSQL runs as; never more than that.
+            folder.chmod(0o700 | stat.S_IMODE(found.st_mode) & 0o011)
 
     def _check(self) -> None:
         if not 1 <= self.port <= 65535:
