@@ -165,6 +165,21 @@ async def test_nothing_is_applied_while_nothing_changes(routes: Routes, front_do
     assert front_door.applied == applied
 
 
+async def test_an_envoy_that_was_away_is_not_told_twice(routes: Routes, front_door: RecordingFrontDoor) -> None:
+    front_door.away = True
+    assert (await routes.move("course", side="old")).pending
+    applied = front_door.applied
+
+    await routes.reconcile()
+    assert routes.applied is not None
+    assert routes.applied.pending
+
+    front_door.away = False
+    await routes.reconcile()
+    assert not routes.applied.pending
+    assert front_door.applied == applied
+
+
 async def test_what_another_process_committed_is_served(
     routes: Routes, front_door: RecordingFrontDoor, gateway_database: Database
 ) -> None:

@@ -1,6 +1,7 @@
 """Changes of the route table. Each is one transaction, then Envoy serves it, or the row is put back."""
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -190,11 +191,14 @@ class Routes:
         self._applied_for = wanted
 
     async def _is_served(self) -> bool:
-        return (
-            self.applied is not None
-            and not self.applied.pending
-            and await self._front_door.serving() == self.applied.version
-        )
+        if self.applied is None:
+            return False
+        serving = await self._front_door.serving()
+        if serving == self.applied.version:
+            self.applied = dataclasses.replace(self.applied, pending=False)
+            return True
+        # The files are written; an Envoy that is away reads them when it is back.
+        return serving is None and self.applied.pending
 
 
 def _in_words(before: Sequence[Route], after: Sequence[Route]) -> str:
