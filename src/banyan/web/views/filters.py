@@ -59,7 +59,12 @@ class Filters:
 
 def _line(text: str) -> str:
     normal = unicodedata.normalize("NFC", " ".join(text.split()))
-    return "".join(character for character in normal if unicodedata.category(character)[0] != "C")[:_LONGEST_TEXT]
+    return "".join(character for character in normal if _is_readable(character))[:_LONGEST_TEXT]
+
+
+def _is_readable(character: str) -> bool:
+    # U+FFFD stands where an address had bytes that are no text.
+    return character != "\ufffd" and unicodedata.category(character)[0] != "C"
 
 
 def _is_code(text: str) -> bool:
