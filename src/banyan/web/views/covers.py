@@ -32,7 +32,7 @@ _CATEGORY_HUES = {
 def cover(slug: str, category: str) -> Drawing:
     """An SVG without a title: what it belongs to is written beside it."""
     seed = blake2b(slug.encode(), digest_size=8).digest()
-    rng = Random(seed)  # noqa: S311 - a picture, not a secret
+    rng = Random(seed)  # noqa: S311 # a picture, not a secret
     composition = rng.choice((_fan, _branch, _canopy, _rosette))
     hue = (category_hue(category) + rng.choice((-1, 0, 0, 1))) % HUES
     flipped = f' transform="matrix(-1 0 0 1 {WIDTH} 0)"' if rng.random() < 0.5 else ""
