@@ -101,6 +101,33 @@ async def test_the_kill_switch_needs_neither_control_plane_nor_settings() -> Non
     assert seconds < 5
 
 
+HOLDER = """
+import fcntl, sys, time
+fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+async def test_the_kill_switch_waits_for_no_control_plane_that_hangs() -> None:
+    async with front(legacy="demo") as door:
+        lock = door.settings.data / "envoy" / "lock"
+        program = (
+            f"import fcntl, time; fcntl.flock(open({str(lock)!r}), fcntl.LOCK_EX); print(1, flush=True); time.sleep(60)"
+        )
+        hung = await asyncio.create_subprocess_exec(sys.executable, "-c", HOLDER, lock, stdout=asyncio.subprocess.PIPE)
+        assert hung.stdout is not None
+        await hung.stdout.readline()
+        await door.plane.kill_switch(True)
+        killed = (await door.get("/courses")).side
+        applied = await door.plane.apply(moved(door, courses="new"))
+        hung.kill()
+        await hung.wait()
+
+    assert killed == "old"
+    assert not applied.pending
+
+
 async def test_the_kill_switch_survives_restarts_and_changes_of_the_table() -> None:
     async with front(legacy="demo") as door:
         await door.plane.kill_switch(True)

@@ -13,6 +13,8 @@ from banyan.gateway.domain.snapshot import Snapshot
 from banyan.gateway.domain.world import Config, World
 from banyan.infra.settings import Settings
 
+_EMERGENCY_PATIENCE = 3.0
+
 
 class NothingServed(SnapshotRefused):
     """This data folder has no gateway files yet; start it once with `banyan up`."""
@@ -33,6 +35,7 @@ class DataPlane:
         the world as it is now. Returns the version. Raises SettingError, SnapshotRefused."""
         world = worlds.world(self._settings)
         async with self._files.locked():
+            self._files.remove_leavings()
             served = self._files.load()
             table = served.routes if served else worlds.defaults(self._settings)
             made = snapshot.render(table, world, kill_switch=self._files.kill_switch_is_on())
@@ -56,7 +59,7 @@ class DataPlane:
     async def kill_switch(self, on: bool) -> Applied:
         """Send what has an old twin to the old site, or no longer; from what is served now, asking nobody else.
         Raises NothingServed, SnapshotRefused."""
-        async with self._files.locked():
+        async with self._files.locked(patience=_EMERGENCY_PATIENCE, force=True):
             served = self._files.load()
             if served is None:
                 raise NothingServed

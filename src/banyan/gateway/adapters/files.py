@@ -14,12 +14,11 @@ from banyan.gateway.domain.routes import Route
 from banyan.gateway.domain.snapshot import Snapshot, content_version
 from banyan.gateway.domain.world import Config, World, typed
 
-_LOCK_SECONDS = 60.0
 _TURN_SECONDS = 0.02
 
 
 class FilesLocked(Exception):
-    """Another process has been changing the gateway's files for a minute."""
+    """Another process does not stop changing the gateway's files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +39,7 @@ class Files:
         self._routes = folder / "rds" / "routes.json"
         self._table = folder / "table.json"
         self._marker = folder / "kill-switch"
+        self._lock = folder / "lock"
         self.bootstrap = folder / "bootstrap.json"
 
     def make_folders(self) -> None:
@@ -47,22 +47,43 @@ class Files:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @contextlib.asynccontextmanager
-    async def locked(self) -> AsyncIterator[None]:
-        """One writer at a time, the command line included. Raises FilesLocked."""
+    async def locked(self, *, patience: float = 60.0, force: bool = False) -> AsyncIterator[None]:
+        """One writer at a time, the command line included. Raises FilesLocked when `patience` is over; with `force`
+        the lock is taken from its holder then, who has hung in the middle of a change."""
         self.make_folders()
-        descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = None
+        for _ in range(round(patience / _TURN_SECONDS)):
+            descriptor = self._try_lock()
+            if descriptor is not None:
+                break
+            await asyncio.sleep(_TURN_SECONDS)
+        if descriptor is None and force:
+            self._lock.unlink(missing_ok=True)
+            descriptor = self._try_lock()
+        if descriptor is None:
+            raise FilesLocked
         try:
-            for _ in range(int(_LOCK_SECONDS / _TURN_SECONDS)):
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    await asyncio.sleep(_TURN_SECONDS)
-            else:
-                raise FilesLocked
             yield
         finally:
             os.close(descriptor)  # gives the lock back, too
+
+    def _try_lock(self) -> int | None:
+        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Somebody may have taken the lock by force: then this file is no longer the one that counts.
+            if os.fstat(descriptor).st_ino == self._lock.stat().st_ino:
+                return descriptor
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        os.close(descriptor)
+        return None
+
+    def remove_leavings(self) -> None:
+        """What a killed process left behind."""
+        for pattern in (".validate-*", ".*.tmp", "*/.*.tmp"):
+            for file in self._folder.glob(pattern):
+                file.unlink(missing_ok=True)
 
     def kill_switch_is_on(self) -> bool:
         return self._marker.exists()

@@ -24,6 +24,7 @@ def front(world: World, *, rds: Config | None = None, route_config: Config | Non
         stream_idle_timeout=seconds(world.stream_idle),
         upgrade_configs=[{"upgrade_type": "websocket"}],
         early_header_mutation_extensions=[_early(*_believed(world), _mark_streams())],
+        # Identity will stand before `cookies.cut`, each of its filters in a file of its own (ECDS).
         http_filters=[cookies.cut(), _strip_trailers(), _router()],
         local_reply_config=replies.for_visitors(),
         access_log=_access_log(world),
