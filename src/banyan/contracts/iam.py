@@ -1,0 +1,70 @@
+"""What `iam` takes and answers."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAccount:
+    email: str
+    password: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    email: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Me:
+    id: str
+    email: str
+    name: str
+    roles: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One of an account's sessions; `current` is the one that asks."""
+
+    id: str
+    created_at: datetime
+    last_seen_at: datetime
+    device: str
+    address: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionList:
+    items: list[Session]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetRequest:
+    email: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPassword:
+    """`token` is the one from the mailed link."""
+
+    token: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """A JSON Web Key Set as text (public keys only), for Envoy and for the services."""
+
+    jwks: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokedSessions:
+    """Ids of sessions that were ended while a token of theirs may still be valid."""
+
+    items: list[str]

@@ -1,0 +1,46 @@
+"""What the gateway and the services agree on about who is asking: cookies, headers, roles, permissions.
+
+A token is a JWT (ES256, issuer and audience below, 60 minutes) with `sub` (account id), `sid` (session id), `name`,
+`roles` (comma-separated, because Envoy copies claims as text) and `locale`.
+"""
+
+from enum import StrEnum
+
+ISSUER = "banyan-iam"
+AUDIENCE = "banyan"
+
+SESSION_COOKIE = "banyan_session"  # the token; Envoy verifies it alone
+FRESH_COOKIE = "banyan_fresh"  # five minutes; while it is there, nobody asks iam
+REFERENCE_COOKIE = "banyan_ref"  # opaque, 30 days: the session's reference in iam
+
+USER_HEADER = "x-banyan-user"
+ROLES_HEADER = "x-banyan-roles"
+SESSION_HEADER = "x-banyan-session"
+TOKEN_HEADER = "x-banyan-token"  # iam's fresh token, for this one request
+GONE_HEADER = "x-banyan-gone"  # iam: this session is over
+
+
+class Role(StrEnum):
+    LEARNER = "learner"
+    INSTRUCTOR = "instructor"
+    ADMIN = "admin"
+    OPERATOR = "operator"
+
+
+class Permission(StrEnum):
+    """`owner.thing.verb`. What no role is given here, nobody may."""
+
+    OWN_ACCOUNT = "iam.account.use-own"
+    ENROL = "learning.course.enrol"
+    LEARN = "learning.lesson.take"
+    OPERATE = "gateway.console.use"
+
+
+_EVERYBODY = frozenset({Permission.OWN_ACCOUNT, Permission.ENROL, Permission.LEARN})
+
+GRANTS: dict[Role, frozenset[Permission]] = {
+    Role.LEARNER: _EVERYBODY,
+    Role.INSTRUCTOR: _EVERYBODY,
+    Role.ADMIN: _EVERYBODY,
+    Role.OPERATOR: _EVERYBODY | {Permission.OPERATE},
+}
