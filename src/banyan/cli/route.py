@@ -24,7 +24,7 @@ app = typer.Typer(
 ORDER = (
     "Routes are asked from the top; the first that fits a request answers it. More specific first: a named host"
     " before any; then the path, segment by segment, literal text before {parameter} before *; then a named method"
-    " before any; then more query keys before fewer. What fits no route goes to the old site."
+    " before any; then more query keys before fewer. What fits no route goes to the old site, if there is one."
 )
 
 Name = Annotated[str, typer.Argument(help="The route's name, as `banyan route ls` shows it.")]
