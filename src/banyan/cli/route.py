@@ -139,8 +139,11 @@ def _ask(data: Path | None, question: Callable[[GatewayClient], Awaitable[T]]) -
         finally:
             await gateway.close()
 
-    with clear_errors():
-        return asyncio.run(ask())
+    try:
+        with clear_errors():
+            return asyncio.run(ask())
+    except UnicodeEncodeError:
+        fail("An argument holds bytes that are no UTF-8; in a path write them percent-encoded, like %FF.", code=2)
 
 
 def _tell(applied: Applied | None) -> None:
