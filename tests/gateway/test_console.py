@@ -143,7 +143,7 @@ async def test_a_look_never_changes_anything(browser: httpx.AsyncClient, front_d
 @pytest.mark.parametrize(
     ("path", "form", "status", "says"),
     [
-        ("routes/nope/side", {"side": "old"}, 404, "There is no route named"),
+        ("routes/nope/side", {"side": "old"}, 404, "somebody has removed it"),
         ("routes/api/side", {"side": "old"}, 422, "no twin on the old site"),
         ("routes/course/side", {"side": "both"}, 422, "The side is old or new."),
         ("routes/course/side", {}, 422, "The side is old or new."),

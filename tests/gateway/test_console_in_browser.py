@@ -19,7 +19,7 @@ async def test_it_fits_its_window(plane: Plane, locale: str, dark: bool, width: 
     async with visitor(locale=locale, dark=dark, width=width, height=1000) as seen:
         await seen.page.goto(url(plane))
 
-        await expect(seen.page.locator("#routes tbody tr")).to_have_count(3)
+        await expect(seen.page.locator("#routes tbody tr")).to_have_count(4)
         assert await seen.page.evaluate("document.documentElement.scrollWidth") == width
         await seen.screenshot(f"{locale[:2]}-{'dark' if dark else 'light'}-{width}", whole_page=True)
 

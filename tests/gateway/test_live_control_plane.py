@@ -55,6 +55,8 @@ async def test_a_refusal_is_one_clear_line(plane: Plane) -> None:
         (["route", "show", "nope"], 1, "There is no route named 'nope'"),
         (["route", "set", "api", "--side", "old"], 1, "no twin on the old site"),
         (["route", "add", "x", "/a/../b"], 1, "is no path template"),
+        (["route", "add", "x", "/x", "--service", "nope"], 1, "nope"),
+        (["route", "add", "x", "/x", "--service", "nope", "--side", "new"], 1, "nope"),
         (["route", "add", "x", "/courses/{id}", "--service", "web"], 1, "exactly these requests"),
     ]
     for arguments, expected, says in refusals:

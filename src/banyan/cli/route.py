@@ -24,7 +24,7 @@ app = typer.Typer(
 ORDER = (
     "Routes are asked from the top; the first that fits a request answers it. More specific first: a named host"
     " before any; then the path, segment by segment, literal text before {parameter} before *; then a named method"
-    " before any; then more query keys before fewer. What fits no route goes to the old site."
+    " before any; then more query keys before fewer. What fits no route goes to the old site, if there is one."
 )
 
 Name = Annotated[str, typer.Argument(help="The route's name, as `banyan route ls` shows it.")]
@@ -139,8 +139,11 @@ def _ask(data: Path | None, question: Callable[[GatewayClient], Awaitable[T]]) -
         finally:
             await gateway.close()
 
-    with clear_errors():
-        return asyncio.run(ask())
+    try:
+        with clear_errors():
+            return asyncio.run(ask())
+    except UnicodeEncodeError:
+        fail("An argument holds bytes that are no UTF-8; in a path write them percent-encoded, like %FF.", code=2)
 
 
 def _tell(applied: Applied | None) -> None:

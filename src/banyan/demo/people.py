@@ -9,7 +9,7 @@ from banyan.demo.dice import dice
 
 Role = Literal["learner", "instructor", "admin", "operator"]
 
-PASSWORD = "banyan-demo"  # noqa: S105 - well known on purpose; the demo runs on loopback only
+PASSWORD = "banyan-demo"  # noqa: S105 # well known on purpose; the demo runs on loopback only
 DOMAIN = "banyan.test"
 
 OPENED = datetime(2012, 3, 5, tzinfo=UTC)

@@ -72,9 +72,10 @@ async def test_what_envoy_rejects_after_all_is_taken_back_with_its_reason(tmp_pa
         before, version = written(door), await door.plane.serving()
         authorities.write_text("no certificate")
 
-        # The kill switch asks no second opinion, so it is the running Envoy that rejects the new cluster.
+        # With `kill_switch` no second opinion is asked, so it is the running Envoy that rejects the added cluster.
+        table = [*moved(door, courses="new"), Route(name="added", path="/added")]
         with pytest.raises(SnapshotRefused, match=r"(?s)rejected the clusters.*nothing was changed.*ca\.pem"):
-            await door.plane.kill_switch(True)
+            await door.plane.apply(table, kill_switch=True)
 
         assert written(door) == before
         assert not door.plane.kill_switch_is_on()
@@ -112,9 +113,6 @@ time.sleep(60)
 async def test_the_kill_switch_waits_for_no_control_plane_that_hangs() -> None:
     async with front(legacy="demo") as door:
         lock = door.settings.data / "envoy" / "lock"
-        program = (
-            f"import fcntl, time; fcntl.flock(open({str(lock)!r}), fcntl.LOCK_EX); print(1, flush=True); time.sleep(60)"
-        )
         hung = await asyncio.create_subprocess_exec(sys.executable, "-c", HOLDER, lock, stdout=asyncio.subprocess.PIPE)
         assert hung.stdout is not None
         await hung.stdout.readline()
@@ -252,15 +250,17 @@ async def test_a_plan_says_what_would_change() -> None:
     async with front(legacy="demo") as door:
         version = await door.plane.serving()
         nothing = await door.plane.plan(worlds.defaults(door.settings))
-        plan = await door.plane.plan(moved(door, courses="old"))
+        added = Route(name="added", path="/added", service="web")
+        plan = await door.plane.plan([*moved(door, courses="old"), added])
 
     assert (nothing.changes, nothing.version, nothing.serving) == ([], version, version)
     assert [(change.action, change.kind, change.name) for change in plan.changes] == [
-        ("remove", "cluster", "new~courses"),
-        ("add", "cluster", "old~courses"),
+        ("add", "cluster", "new~added"),
+        ("add", "cluster", "old~added"),
+        ("add", "route", "added"),
         ("change", "route", "courses"),
     ]
-    assert plan.changes[2].detail == "new~courses -> old~courses"
+    assert [change.detail for change in plan.changes[2:]] == ["old~added", "new~courses -> old~courses"]
 
 
 async def test_a_thousand_routes_are_taken(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from banyan.gateway.domain.world import Config, World
 from banyan.infra.settings import Settings
 
 _EMERGENCY_PATIENCE = 3.0
+_VALIDATED_KEPT = 100
 
 
 class NothingServed(SnapshotRefused):
@@ -28,7 +29,7 @@ class DataPlane:
         self._folder = envoy.folder(settings)
         self._files = Files(self._folder)
         self.admin = Admin(settings.run / ADMIN_SOCKET)
-        self._validated = ""
+        self._validated: set[str] = set()
 
     async def prepare(self) -> str:
         """Write all files for an Envoy that is about to start, from what was served last or the default routes, for
@@ -106,9 +107,12 @@ class DataPlane:
 
     async def _check(self, made: Snapshot, world: World) -> None:
         made.check()
-        if made.version != self._validated:
-            await envoy.validate(snapshot.static(made, world), self._folder)
-            self._validated = made.version
+        if made.version in self._validated:
+            return
+        await envoy.validate(snapshot.static(made, world), self._folder)
+        if len(self._validated) >= _VALIDATED_KEPT:
+            self._validated.clear()
+        self._validated.add(made.version)
 
     async def _serve(self, made: Snapshot, table: Sequence[Route], world: World) -> bool:
         """Whether Envoy confirmed; False when it is away and finds the files when it is back."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from banyan.gateway.domain import destinations, matching
 from banyan.gateway.domain.destinations import Destination
-from banyan.gateway.domain.routes import Route, in_order
+from banyan.gateway.domain.routes import Route, SnapshotRefused, in_order
 from banyan.gateway.domain.world import API_OWNERS, SERVICES, Config, World, typed
 
 NAME = "front"
@@ -17,6 +17,10 @@ _ANYTHING: Config = {"prefix": ""}
 _HEALTH_TIMEOUT = 3.0
 # Never meant for anybody behind the gateway: our own mark, and what Envoy adds for its kin.
 _KEPT_BACK = (matching.STREAM_HEADER, "x-envoy-external-address", "x-envoy-expected-rq-timeout-ms")
+
+
+class ServiceUnknown(SnapshotRefused):
+    """The route names a service that does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +136,29 @@ def _api(
 
 def _row(found: Routing, route: Route, world: World) -> list[Config]:
     match = matching.matched(route)
-    old = destinations.old(route.name, world)
+    old = destinations.old(route.name, world) if route.old_twin or route.side == "old" else None
+    if old is not None:
+        # Both sides stand ready, so that a move is one file of routes and nothing else can go wrong with it.
+        found.clusters[old.cluster_name] = old.cluster
+    if route.service is None and old is not None:
+        entries = []
+    elif route.service == "api":
+        entries = _api_row(found, route, match, world)
+    else:
+        entries = found.leading(route.name, match, _new_side(route, world), route.methods)
     if route.side == "old" and old is not None:
         return found.leading(route.name, match, old, route.methods)
-    if route.side == "new" and route.service == "api":
-        return _api_row(found, route, match, world)
-    # Without an old site nobody but web can say that there is nothing here.
-    service = route.service if route.side == "new" and route.service in SERVICES else "web"
-    return found.leading(route.name, match, destinations.new(route.name, world, service), route.methods)
+    return entries
+
+
+def _new_side(route: Route, world: World) -> Destination:
+    # Where neither side is there, nobody but web can say that there is nothing.
+    service = route.service or "web"
+    if service not in SERVICES:
+        raise ServiceUnknown(
+            f"The route {route.name!r} names the service {service!r}; there are {', '.join(SERVICES)}."
+        )
+    return destinations.new(route.name, world, service)
 
 
 def _api_row(found: Routing, route: Route, match: Config, world: World) -> list[Config]:

@@ -46,9 +46,6 @@ class Snapshot:
         missing = led_to - set(names)
         if missing:
             raise SnapshotInvalid(f"Routes lead to clusters that do not exist: {', '.join(sorted(missing))}.")
-        unused = set(names) - led_to
-        if unused:
-            raise SnapshotInvalid(f"No route leads to these clusters: {', '.join(sorted(unused))}.")
         for pattern in _found(self.routes, "regex"):
             _check_pattern(pattern)
 

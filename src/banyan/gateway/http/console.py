@@ -82,7 +82,7 @@ class Console:
         try:
             await self._routes.move(name, side=side)
         except Refusal as refusal:
-            return await self._shown(request, "console.html", status=refusal.status, refused=refusal.detail)
+            return await self._shown(request, "console.html", refusal=refusal)
         return _back(f"#route-{name}")
 
     async def _kill_switch(self, request: Request) -> Response:
@@ -94,15 +94,20 @@ class Console:
         try:
             await self._routes.switch(on=wanted == "on")
         except Refusal as refusal:
-            return await self._shown(request, "console.html", status=refusal.status, refused=refusal.detail)
+            return await self._shown(request, "console.html", refusal=refusal)
         return _back("")
 
-    async def _shown(self, request: Request, template: str, *, status: int = 200, refused: str = "") -> Response:
+    async def _shown(self, request: Request, template: str, *, refusal: Refusal | None = None) -> Response:
         now = datetime.now(UTC)
         seen = view.gather(self._settings, self._routes, self._traffic, changes=await self._latest_changes(), now=now)
-        headers = {"cache-control": "no-store"}
         return self._pages.render(
-            request, template, status=status, headers=headers, view=seen, now=now, refused=refused
+            request,
+            template,
+            status=refusal.status if refusal else 200,
+            headers={"cache-control": "no-store"},
+            view=seen,
+            now=now,
+            refusal=refusal,
         )
 
     async def _latest_changes(self) -> list[RouteChange] | None:

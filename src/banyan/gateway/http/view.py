@@ -40,6 +40,7 @@ class View:
     troubled: list[ChildState]
     supervised: bool
     lines: list[Line] | None
+    rest: Side
     revision: int | None
     locked: bool
     database_away: bool
@@ -71,6 +72,7 @@ def gather(
         troubled=[child for child in children if child.state != "ready"],
         supervised=living is not None,
         lines=_lines(routes),
+        rest="new" if settings.no_legacy else "old",
         revision=routes.known.revision if routes.known else None,
         locked=routes.locked is not None,
         database_away=isinstance(routes.locked, DatabaseAway),

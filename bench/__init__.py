@@ -1,0 +1,1 @@
+"""The benchmark: Banyan beside named peers, on one machine, in one run."""
