@@ -1,8 +1,9 @@
 """The caller's half: one small connection pool on a Unix socket, every call under a deadline."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import aiohttp
 import msgspec
@@ -20,14 +21,24 @@ class ServiceAway(Unavailable):
 class ServiceRefused(Refusal):
     """A service refused; `status`, `slug` and `detail` are those of its problem document."""
 
-    def __init__(self, status: int, slug: str, detail: str) -> None:
+    def __init__(self, status: int, slug: str, detail: str, *, retry_after: int | None = None) -> None:
         super().__init__(detail)
         self.status = status
+        self.retry_after = retry_after
         self._slug = slug
 
     @property
     def slug(self) -> str:
         return self._slug
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """An answer with its status and its Set-Cookie headers, exactly as they came."""
+
+    value: T
+    status: int
+    cookies: list[str]
 
 
 class HttpClient:
@@ -54,6 +65,20 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
     ) -> T:
         """The decoded answer. Raises ServiceRefused for 4xx, ServiceAway for anything else that is not 2xx."""
+        answer = await self.exchange(method, path, kind, params=params, body=body, headers=headers)
+        return answer.value
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        *,
+        params: Mapping[str, str] | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer[T]:
+        """As `call`, for a caller who needs more of the answer than its body."""
         sent = {"accept": "application/json", **_request_id(), **(headers or {})}
         data = None
         if body is not None:
@@ -65,16 +90,18 @@ class HttpClient:
             ) as answer:
                 content = await answer.read()
                 status = answer.status
+                cookies = answer.headers.getall("set-cookie", [])
+                wait = _seconds(answer.headers.get("retry-after", ""))
         except (aiohttp.ClientError, OSError, TimeoutError) as fault:
             raise ServiceAway from fault
         if 400 <= status < 500:
-            raise _refusal(status, content)
+            raise _refusal(status, content, wait)
         if not 200 <= status < 300:
-            raise ServiceAway(_refusal(status, content).detail if status >= 500 else None)
+            raise ServiceAway(_refusal(status, content, wait).detail if status >= 500 else None)
         if kind is type(None):
-            return kind()
+            return Answer(kind(), status, cookies)
         try:
-            return msgspec.json.decode(content, type=kind)
+            return Answer(msgspec.json.decode(content, type=kind), status, cookies)
         except msgspec.DecodeError as fault:
             raise ServiceAway from fault
 
@@ -96,9 +123,14 @@ def _request_id() -> dict[str, str]:
     return {"x-request-id": request_id} if request_id else {}
 
 
-def _refusal(status: int, content: bytes) -> ServiceRefused:
+def _seconds(retry_after: str) -> int | None:
+    return int(retry_after) if retry_after.isdecimal() and len(retry_after) < 9 else None
+
+
+def _refusal(status: int, content: bytes, retry_after: int | None) -> ServiceRefused:
     try:
         document = msgspec.json.decode(content)
-        return ServiceRefused(status, str(document["type"]).rsplit("/", 1)[-1], str(document["detail"]))
+        slug = str(document["type"]).rsplit("/", 1)[-1]
+        return ServiceRefused(status, slug, str(document["detail"]), retry_after=retry_after)
     except (msgspec.DecodeError, KeyError, TypeError):
-        return ServiceRefused(status, "refused", f"The service answered {status}.")
+        return ServiceRefused(status, "refused", f"The service answered {status}.", retry_after=retry_after)
