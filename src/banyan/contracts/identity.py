@@ -12,6 +12,7 @@ AUDIENCE = "banyan"
 SESSION_COOKIE = "banyan_session"  # the token; Envoy verifies it alone
 FRESH_COOKIE = "banyan_fresh"  # five minutes; while it is there, nobody asks iam
 REFERENCE_COOKIE = "banyan_ref"  # opaque, 30 days: the session's reference in iam
+DEVICE_COOKIE = "banyan_device"  # a year: this browser has signed in before, so strangers cannot lock it out
 
 USER_HEADER = "x-banyan-user"
 ROLES_HEADER = "x-banyan-roles"

@@ -75,7 +75,10 @@ def application(
 
     @app.exception_handler(Refusal)
     async def refused(request: Request, refusal: Refusal) -> Response:
-        return answer(request, refusal.status, refusal.slug, refusal.detail)
+        response = answer(request, refusal.status, refusal.slug, refusal.detail)
+        if refusal.retry_after is not None:
+            response.headers["retry-after"] = str(refusal.retry_after)
+        return response
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, fault: RequestValidationError) -> Response:

@@ -59,6 +59,47 @@ class Settings:
     access_log: str = _setting("BANYAN_ACCESS_LOG", "all", "Gateway's access log: all, errors or off.")
     envoy_concurrency: int = _setting("BANYAN_ENVOY_CONCURRENCY", 2, "Worker threads of Envoy.")
     max_body: int = _setting("BANYAN_MAX_BODY_BYTES", 1_048_576, "Largest body that a JSON endpoint takes.")
+    token_life: float = _setting("BANYAN_TOKEN_SECONDS", 3600.0, "How long a session's token is believed.")
+    token_fresh: float = _setting("BANYAN_FRESH_SECONDS", 300.0, "How long nobody asks iam again about a session.")
+    session_life: float = _setting(
+        "BANYAN_SESSION_SECONDS", 2_592_000.0, "A session ends when it was not used for so long."
+    )
+    clock_skew: float = _setting("BANYAN_CLOCK_SKEW_SECONDS", 5.0, "Clocks may differ by this when a token ends.")
+    renew_grace: float = _setting(
+        "BANYAN_RENEW_GRACE_SECONDS", 5.0, "Requests of one session in this time share one renewal."
+    )
+    reset_life: float = _setting("BANYAN_RESET_SECONDS", 3600.0, "How long a mailed link to set a password works.")
+    invitation_life: float = _setting(
+        "BANYAN_INVITATION_SECONDS", 86_400.0, "How long the link of `iam create-operator` works."
+    )
+    device_life: float = _setting(
+        "BANYAN_DEVICE_SECONDS", 31_536_000.0, "How long a browser stays known to an account that signed in with it."
+    )
+    attempts_account: int = _setting(
+        "BANYAN_ATTEMPTS_ACCOUNT", 5, "Failed sign-ins of one account before each next one must wait."
+    )
+    attempts_address: int = _setting(
+        "BANYAN_ATTEMPTS_ADDRESS", 30, "Failed sign-ins from one address before each next one must wait."
+    )
+    attempts_wait: float = _setting(
+        "BANYAN_ATTEMPTS_WAIT_SECONDS", 2.0, "The first wait after too many failed sign-ins; each next one is doubled."
+    )
+    attempts_wait_most: float = _setting("BANYAN_ATTEMPTS_WAIT_MOST_SECONDS", 900.0, "The longest such wait.")
+    attempts_forget: float = _setting(
+        "BANYAN_ATTEMPTS_FORGET_SECONDS", 3600.0, "Failed sign-ins are forgotten after this long without another."
+    )
+    resets_account: int = _setting("BANYAN_RESETS_ACCOUNT", 3, "Mails to reset a password that one account is sent.")
+    key_life: float = _setting("BANYAN_KEY_SECONDS", 7_776_000.0, "A signing key is replaced after this long.")
+    key_notice: float = _setting(
+        "BANYAN_KEY_NOTICE_SECONDS", 120.0, "A new signing key is published for this long before it signs."
+    )
+    hash_threads: int = _setting("BANYAN_HASH_THREADS", 2, "Passwords hashed at the same time.")
+    hash_waiting: int = _setting("BANYAN_HASH_WAITING", 20, "Passwords that may wait to be hashed; more are refused.")
+    smtp_url: str = _setting(
+        "BANYAN_SMTP_URL", "", "Mail server: smtp(s)://[user:password@]host[:port]; smtp upgrades to TLS where offered."
+    )
+    mail_from: str = _setting("BANYAN_MAIL_FROM", "Banyan <no-reply@banyan.test>", "Sender of mails.")
+    mail_poll: float = _setting("BANYAN_MAIL_POLL_SECONDS", 1.0, "How often waiting mails are looked for.")
     backoff: float = _setting("BANYAN_BACKOFF_SECONDS", 5.0, "Longest wait before a dead process is started again.")
     ready_timeout: float = _setting("BANYAN_READY_SECONDS", 60.0, "A process that is not ready by then is restarted.")
     hang_timeout: float = _setting("BANYAN_HANG_SECONDS", 20.0, "A process that answers no probe so long is killed.")

@@ -11,6 +11,7 @@ class Refusal(Exception):
     """The request was understood and refused."""
 
     status = 422
+    retry_after: int | None = None  # seconds, where trying again later makes sense
 
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or " ".join((type(self).__doc__ or "").split())
