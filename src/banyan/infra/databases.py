@@ -26,6 +26,14 @@ SERVERS = (
 )
 
 
+# Who else may connect to a database; what they may do in it, its owner's migrations and declarations grant.
+GUESTS = {
+    "iam": ("relay",),
+    "learning": ("relay",),
+    "bus": ("relay", "iam", "learning", "live"),
+}
+
+
 def server_of(context: str) -> Server:
     return next(server for server in SERVERS if context in server.databases)
 
@@ -39,6 +47,22 @@ def url(settings: Settings, context: str) -> str:
     """`postgresql://...` for a context's own role in its own database."""
     password = secret(settings.secrets, f"postgres-{context}")
     return foreign_url(context) or embedded_url(settings, server_of(context), context, context, password)
+
+
+def relay_url(settings: Settings, owner: str) -> str:
+    """Where the relay reads a context's outbox, with rights to that alone where the server is ours."""
+    given = os.environ.get(f"BANYAN_RELAY_{owner.upper()}_URL")
+    return given or _guest_url(settings, owner, "relay")
+
+
+def bus_url(settings: Settings, role: str) -> str:
+    """The bus, for a context's role or the relay's. Elsewhere its URL names the role."""
+    return _guest_url(settings, "bus", role)
+
+
+def _guest_url(settings: Settings, database: str, role: str) -> str:
+    password = secret(settings.secrets, f"postgres-{role}")
+    return foreign_url(database) or embedded_url(settings, server_of(database), database, role, password)
 
 
 def socket_folder(settings: Settings) -> Path:

@@ -206,16 +206,22 @@ async def provide(settings: Settings, server: Server) -> None:
 
 
 async def _provide_one(settings: Settings, connection: "asyncpg.Connection[asyncpg.Record]", name: str) -> None:
-    password = secret(settings.secrets, f"postgres-{name}")
-    known = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", name)
-    if not known:
-        await connection.execute(f"CREATE ROLE {name} LOGIN")
-    # A restored or copied data folder may come with other secrets; `quote_literal` because DDL takes no parameters.
-    literal = await connection.fetchval("SELECT quote_literal($1::text)", password)
-    await connection.execute(f"ALTER ROLE {name} PASSWORD {literal} CONNECTION LIMIT 40")
+    await _provide_role(settings, connection, name)
     if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
         await connection.execute(f"CREATE DATABASE {name} OWNER {name}")
     await connection.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
+    for guest in databases.GUESTS.get(name, ()):
+        await _provide_role(settings, connection, guest)
+        await connection.execute(f"GRANT CONNECT ON DATABASE {name} TO {guest}")
+
+
+async def _provide_role(settings: Settings, connection: "asyncpg.Connection[asyncpg.Record]", name: str) -> None:
+    if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", name):
+        await connection.execute(f"CREATE ROLE {name} LOGIN")
+    password = secret(settings.secrets, f"postgres-{name}")
+    # A restored or copied data folder may come with other secrets; `quote_literal` because DDL takes no parameters.
+    literal = await connection.fetchval("SELECT quote_literal($1::text)", password)
+    await connection.execute(f"ALTER ROLE {name} PASSWORD {literal} CONNECTION LIMIT 40")
 
 
 async def _connect(settings: Settings, server: Server) -> "asyncpg.Connection[asyncpg.Record]":

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import structlog
@@ -16,6 +17,7 @@ FOLDER = _PACKAGED if _PACKAGED.is_dir() else _SOURCE
 
 _LOCK = 0x62616E79616E  # "banyan"; one database belongs to one context, so one lock is enough
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+_INCLUDE = re.compile(r"^-- include (\w+)/(\S+) sha256 ([0-9a-f]{64})$", re.MULTILINE)
 
 
 class MigrationError(Exception):
@@ -42,7 +44,7 @@ async def migrate(database: Database, context: str) -> list[str]:
                         )
                     continue
                 async with connection.transaction():
-                    await connection.execute(sql, timeout=600)
+                    await connection.execute(complete(sql), timeout=600)
                     await connection.execute("INSERT INTO migration (name, checksum) VALUES ($1, $2)", name, checksum)
                 applied_now.append(name)
                 log.info("migrated", context=context, migration=name)
@@ -59,3 +61,19 @@ def numbered(context: str) -> list[tuple[str, str]]:
         if match is None or int(match[1]) != number:
             raise MigrationError(f"{context}/{path.name}: expected a name like {number:04}_what_it_does.sql")
     return [(path.stem, path.read_text(encoding="utf-8")) for path in found]
+
+
+def complete(sql: str) -> str:
+    """The SQL with a package's file in place of each `-- include PACKAGE/PATH sha256 HASH`. Raises MigrationError."""
+
+    def packaged(line: re.Match[str]) -> str:
+        package, path, expected = line.groups()
+        found = find_spec(package)
+        if found is None or found.origin is None:
+            raise MigrationError(f"The package {package}, whose {path} is needed, is not installed.")
+        content = (Path(found.origin).parent / path).read_bytes()
+        if hashlib.sha256(content).hexdigest() != expected:
+            raise MigrationError(f"{package}/{path} is not the file that was checked. Install the pinned version.")
+        return content.decode()
+
+    return _INCLUDE.sub(packaged, sql)

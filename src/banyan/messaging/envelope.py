@@ -3,6 +3,7 @@
 import dataclasses
 from datetime import datetime
 from typing import Any, Literal, TypeVar, get_args
+from uuid import UUID
 
 import msgspec
 
@@ -38,12 +39,30 @@ def source_of(event_type: str) -> str:
     return event_type.split(".")[1]
 
 
+def name_of(event_type: str) -> str:
+    """The type without its version."""
+    return event_type.rpartition(".")[0]
+
+
 def data_of(event: Event) -> bytes:
     """The event's fields as JSON. Raises EventTooLarge."""
     encoded = msgspec.json.encode({field.name: getattr(event, field.name) for field in dataclasses.fields(event)})
     if len(encoded) > LARGEST:
         raise EventTooLarge(f"{event.TYPE} of {event.key()} has {len(encoded)} bytes; {LARGEST} are allowed.")
     return encoded
+
+
+def of_row(*, event_id: UUID, kind: str, key: str, data: str, at: datetime, request_id: str | None) -> Envelope:
+    """The envelope of an event as the store has it."""
+    return Envelope(
+        id=str(event_id),
+        source=source_of(kind),
+        type=kind,
+        subject=key,
+        time=at,
+        requestid=request_id,
+        data=msgspec.json.decode(data),
+    )
 
 
 def event_in(envelope: Envelope, kind: type[EventT]) -> EventT:

@@ -17,5 +17,6 @@ PROCESSES = (
     Process("old-site", "banyan.processes.old_site", demo_only=True),
     Process("gateway", "banyan.processes.gateway", ("gateway",)),
     Process("learning", "banyan.processes.learning", ("learning",)),
+    Process("relay", "banyan.processes.relay", ("bus",)),
     Process("web", "banyan.processes.web"),
 )

@@ -1,0 +1,2 @@
+-- PGMQ 1.13.0 as its own package brings it. Later versions of it need a migration of ours that alters what is here.
+-- include pgmq/sql/pgmq.sql sha256 bf7e66c75ed771df0c5f7cb2b9f0123ca77992daacd56e3911d1894a3efa99de

@@ -1,0 +1,81 @@
+"""A broker in this process's memory, for tests: the same promises, gone when the process is."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from banyan.messaging import envelope
+from banyan.messaging.broker import Delivery, Feature
+from banyan.messaging.envelope import Envelope
+from banyan.messaging.subscriptions import Subscription
+
+
+@dataclass(slots=True)
+class _Queued:
+    key: str
+    body: bytes
+    visible_at: float
+    attempts: int = 0
+
+
+class MemoryBroker:
+    features = frozenset({Feature.ORDER_BY_KEY})
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._topics: dict[str, tuple[str, ...]] = {}
+        self._queues: dict[str, dict[int, _Queued]] = {}
+        self._last = 0
+        self._signals: dict[str, set[asyncio.Event]] = defaultdict(set)
+
+    async def declare(self, subscriptions: Sequence[Subscription]) -> None:
+        self._topics = {subscription.queue: subscription.topics for subscription in subscriptions}
+        for subscription in subscriptions:
+            self._queues.setdefault(subscription.queue, {})
+
+    async def publish(self, envelopes: Sequence[Envelope]) -> None:
+        for told in envelopes:
+            for queue, topics in self._topics.items():
+                if any(fnmatchcase(told.type, topic) for topic in topics):
+                    self._last += 1
+                    self._queues[queue][self._last] = _Queued(told.subject, envelope.encode(told), self._clock())
+                    for signal in self._signals[queue]:
+                        signal.set()
+
+    async def read(self, queue: str, *, seats: int, hold: float) -> list[Delivery]:
+        now = self._clock()
+        lent: list[Delivery] = []
+        taken: set[str] = set()
+        for receipt, queued in sorted(self._queues[queue].items()):
+            if queued.visible_at > now:
+                taken.add(queued.key)
+            elif queued.key not in taken and len(lent) < seats:
+                queued.visible_at = now + hold
+                queued.attempts += 1
+                lent.append(Delivery(receipt, queued.key, queued.attempts, queued.body))
+        return lent
+
+    async def extend(self, queue: str, receipts: Sequence[int], *, hold: float) -> None:
+        for receipt in receipts:
+            if receipt in self._queues[queue]:
+                self._queues[queue][receipt].visible_at = self._clock() + hold
+
+    async def release(self, queue: str, receipts: Sequence[int], *, after: float) -> None:
+        await self.extend(queue, receipts, hold=after)
+
+    async def delete(self, queue: str, receipts: Sequence[int]) -> None:
+        for receipt in receipts:
+            self._queues[queue].pop(receipt, None)
+
+    @asynccontextmanager
+    async def listening(self, queue: str) -> AsyncIterator[asyncio.Event]:
+        signal = asyncio.Event()
+        self._signals[queue].add(signal)
+        try:
+            yield signal
+        finally:
+            self._signals[queue].discard(signal)

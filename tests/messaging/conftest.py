@@ -1,0 +1,51 @@
+"""A bus and the databases of two contexts, fresh for each test."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from banyan.infra import migrations
+from banyan.infra.postgres import Database
+from banyan.messaging.pgmq import PgmqBroker
+
+
+@pytest.fixture
+async def bus_url(postgres) -> str:
+    url = postgres.url(await postgres.make_database())
+    database = Database(url, size=1)
+    await migrations.migrate(database, "bus")
+    await database.close()
+    return url
+
+
+@pytest.fixture
+async def bus(bus_url: str) -> AsyncIterator[PgmqBroker]:
+    broker = PgmqBroker(bus_url)
+    yield broker
+    await broker.close()
+
+
+@pytest.fixture
+async def iam_url(postgres) -> str:
+    url = postgres.url(await postgres.make_database())
+    database = Database(url, size=1)
+    async with database.connection() as connection:
+        await connection.execute((migrations.FOLDER / "iam" / "0002_outbox.sql").read_text(encoding="utf-8"))
+    await database.close()
+    return url
+
+
+@pytest.fixture
+async def iam(iam_url: str) -> AsyncIterator[Database]:
+    database = Database(iam_url, size=5)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def learning(postgres) -> AsyncIterator[Database]:
+    database = Database(postgres.url(await postgres.make_database()), size=5)
+    async with database.connection() as connection:
+        await connection.execute((migrations.FOLDER / "learning" / "0002_outbox.sql").read_text(encoding="utf-8"))
+    yield database
+    await database.close()
