@@ -42,7 +42,8 @@ def consumer(database: Database, handle: Handle = note, pace: Pace = BRISK) -> C
 
 @pytest.fixture
 async def seen(learning: Database) -> Callable[[], Awaitable[list[tuple[str, str]]]]:
-    await learning.fetchval("CREATE TABLE seen (n bigint GENERATED ALWAYS AS IDENTITY, key text, name text)")
+    async with learning.connection() as connection:
+        await connection.execute("CREATE TABLE seen (n bigint GENERATED ALWAYS AS IDENTITY, key text, name text)")
 
     async def rows() -> list[tuple[str, str]]:
         return [(row["key"], row["name"]) for row in await learning.fetch("SELECT * FROM seen ORDER BY n")]

@@ -5,6 +5,7 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 
 import asyncpg
 import structlog
@@ -54,7 +55,7 @@ WITH head AS (
 SELECT id, type, key, data::text, at, request_id FROM gone ORDER BY position
 """
 
-Connection = asyncpg.Connection[Row]
+Connection: TypeAlias = "asyncpg.Connection[Row]"
 
 
 @asynccontextmanager
