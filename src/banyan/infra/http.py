@@ -7,6 +7,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import structlog
@@ -25,6 +26,7 @@ Check = Callable[[], Awaitable[None]]
 ErrorPage = Callable[[Request, int, str, str], Response]
 
 REQUEST_ID = "x-request-id"
+EVENT_STREAM = "text/event-stream"
 READY = "/ready"
 _SLOW_SECONDS = 0.5
 _GRACEFUL_SECONDS = 5
@@ -131,14 +133,20 @@ def inherited_or_own_socket(settings: Settings, process: str) -> socket.socket:
     return listening_socket(settings.socket(process))
 
 
-async def serve(app: ASGIApp, listener: socket.socket, *, stop: asyncio.Event | None = None) -> None:
+async def serve(
+    app: ASGIApp,
+    listener: socket.socket,
+    *,
+    stop: asyncio.Event | None = None,
+    protocol: type[asyncio.Protocol] | Literal["httptools"] = "httptools",
+) -> None:
     """Serve until SIGTERM, SIGINT or `stop`, then finish what is in flight, for five seconds at most."""
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         lifespan="off",
-        http="httptools",
+        http=protocol,
         ws="none",
         timeout_graceful_shutdown=_GRACEFUL_SECONDS,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
@@ -146,7 +154,7 @@ async def serve(app: ASGIApp, listener: socket.socket, *, stop: asyncio.Event | 
         date_header=False,
     )
     server = uvicorn.Server(config)
-    stopping = stop or _stop_signal()
+    stopping = stop or stop_signal()
 
     async def ask_to_stop() -> None:
         await stopping.wait()
@@ -158,7 +166,8 @@ async def serve(app: ASGIApp, listener: socket.socket, *, stop: asyncio.Event | 
     asking.cancel()
 
 
-def _stop_signal() -> asyncio.Event:
+def stop_signal() -> asyncio.Event:
+    """Set at SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -189,6 +198,7 @@ class _Edge:
             )
             return
         status = 0
+        endless = False
         started = asyncio.get_running_loop().time()
         taken = 0
 
@@ -201,9 +211,10 @@ class _Edge:
             return message
 
         async def send_noting(message: Message) -> None:
-            nonlocal status
+            nonlocal status, endless
             if message["type"] == "http.response.start":
                 status = message["status"]
+                endless = (b"content-type", EVENT_STREAM.encode()) in message["headers"]
             await send(message)
 
         try:
@@ -214,7 +225,7 @@ class _Edge:
                 await self._broken(Request(scope))(scope, receive, send)
             return
         seconds = asyncio.get_running_loop().time() - started
-        if status >= 500 or seconds > _SLOW_SECONDS:
+        if status >= 500 or (seconds > _SLOW_SECONDS and not endless):
             log.warning(
                 "request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 1)
             )

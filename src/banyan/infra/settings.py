@@ -100,6 +100,26 @@ class Settings:
     )
     mail_from: str = _setting("BANYAN_MAIL_FROM", "Banyan <no-reply@banyan.test>", "Sender of mails.")
     mail_poll: float = _setting("BANYAN_MAIL_POLL_SECONDS", 1.0, "How often waiting mails are looked for.")
+    live_watchers: int = _setting("BANYAN_LIVE_WATCHERS", 8000, "Open live pages that one process keeps up to date.")
+    live_per_address: int = _setting("BANYAN_LIVE_PER_ADDRESS", 500, "Open live pages from one address.")
+    live_heartbeat: float = _setting("BANYAN_LIVE_HEARTBEAT_SECONDS", 15.0, "A live page hears something so often.")
+    live_drain: float = _setting(
+        "BANYAN_LIVE_DRAIN_SECONDS", 10.0, "A live page whose connection takes nothing for so long is cut off."
+    )
+    live_longest: float = _setting(
+        "BANYAN_LIVE_LONGEST_SECONDS", 3600.0, "After this a live page is asked to connect anew."
+    )
+    live_retry: float = _setting(
+        "BANYAN_LIVE_RETRY_SECONDS", 2.0, "Shortest wait before a live page connects anew; up to twice that, by chance."
+    )
+    live_poll: float = _setting(
+        "BANYAN_LIVE_POLL_SECONDS", 5.0, "Counts are read so often in case a notification was lost."
+    )
+    live_journal: float = _setting(
+        "BANYAN_LIVE_JOURNAL_SECONDS", 86_400.0, "A live page that was away no longer than this misses no count."
+    )
+    media_url: float = _setting("BANYAN_MEDIA_URL_SECONDS", 14_400.0, "So long the address of a lesson's video plays.")
+    views_pause: float = _setting("BANYAN_VIEWS_SECONDS", 1.0, "How often it is written down who looked at courses.")
     backoff: float = _setting("BANYAN_BACKOFF_SECONDS", 5.0, "Longest wait before a dead process is started again.")
     ready_timeout: float = _setting("BANYAN_READY_SECONDS", 60.0, "A process that is not ready by then is restarted.")
     hang_timeout: float = _setting("BANYAN_HANG_SECONDS", 20.0, "A process that answers no probe so long is killed.")
@@ -143,6 +163,11 @@ class Settings:
     @property
     def secrets(self) -> Path:
         return self.data / "secrets"
+
+    @property
+    def objects(self) -> Path:
+        """Files that are ours to serve, such as videos, a folder for each kind."""
+        return self.data / "objects"
 
     @property
     def logs(self) -> Path:

@@ -17,6 +17,7 @@ PROCESSES = (
     Process("old-site", "banyan.processes.old_site", demo_only=True),
     Process("gateway", "banyan.processes.gateway", ("gateway",)),
     Process("learning", "banyan.processes.learning", ("learning",)),
+    Process("live", "banyan.processes.live", ("live",)),
     Process("relay", "banyan.processes.relay", ("bus",)),
     Process("web", "banyan.processes.web"),
 )

@@ -1,0 +1,75 @@
+"""The `live` process: what happens just now, pushed to open pages."""
+
+import asyncio
+import resource
+from collections.abc import Coroutine
+from datetime import timedelta
+
+from banyan.contracts.events import StudentEnrolled
+from banyan.infra import databases, http, migrations, postgres
+from banyan.infra.preparation import Preparation
+from banyan.infra.settings import Settings
+from banyan.infra.streams import StreamProtocol
+from banyan.live import jobs
+from banyan.live.adapters import Line
+from banyan.live.consumers import enrolled
+from banyan.live.domain import Hub, Limits
+from banyan.live.http import router
+from banyan.messaging import Consumer, PgmqBroker, consuming, on
+
+_UNKNOWN = 1000
+_OTHER_FILES = 200
+
+
+async def run(settings: Settings) -> None:
+    allow_open_files(settings.live_watchers + _OTHER_FILES)
+    database = postgres.database(settings, "live")
+    bus = PgmqBroker(databases.bus_url(settings, "live"))
+    bell, prepared = asyncio.Event(), asyncio.Event()
+    limits = Limits(settings.live_watchers, settings.live_per_address, unknown=_UNKNOWN)
+    hub = Hub(limits, ring=bell.set)
+
+    async def prepare() -> None:
+        await migrations.migrate(database, "live")
+        prepared.set()
+
+    async def once_prepared(job: Coroutine[object, object, None]) -> None:
+        await prepared.wait()
+        await job
+
+    preparation = Preparation(prepare)
+    enrolments = Consumer(
+        name="live-from-learning", source="learning", handlers=[on(StudentEnrolled, enrolled)], database=database
+    )
+    app = http.application(
+        "live", [router(hub, database, settings)], settings=settings, checks=[preparation.check, database.ready]
+    )
+    listener = http.inherited_or_own_socket(settings, "live")
+    stop = http.stop_signal()
+    async with asyncio.TaskGroup() as tasks:
+        beside = [
+            tasks.create_task(jobs.spread(hub, bell)),
+            tasks.create_task(jobs.look_after(hub, settings)),
+            tasks.create_task(jobs.say_goodbye(hub, stop)),
+            tasks.create_task(
+                once_prepared(jobs.hear(hub, Line(databases.url(settings, "live")), poll=settings.live_poll))
+            ),
+            tasks.create_task(
+                once_prepared(jobs.forget(database, older_than=timedelta(seconds=settings.live_journal)))
+            ),
+        ]
+        serving = http.serve(preparation.guard(app), listener, stop=stop, protocol=StreamProtocol)
+        async with consuming(bus, [enrolments], after=preparation.check):
+            await preparation.beside(serving)
+        for task in beside:
+            task.cancel()
+    await bus.close()
+    await database.close()
+
+
+def allow_open_files(wanted: int) -> None:
+    """Each stream is an open file, and many a system begins with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
