@@ -44,6 +44,24 @@ class SessionList:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """A password: the present one for what cannot be undone, the new one behind a mailed link."""
+
+    password: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordChange:
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResetRequest:
     email: str
 

@@ -16,6 +16,7 @@ class Process:
 PROCESSES = (
     Process("old-site", "banyan.processes.old_site", demo_only=True),
     Process("gateway", "banyan.processes.gateway", ("gateway",)),
+    Process("iam", "banyan.processes.iam", ("iam",)),
     Process("learning", "banyan.processes.learning", ("learning",)),
     Process("live", "banyan.processes.live", ("live",)),
     Process("relay", "banyan.processes.relay", ("bus",)),

@@ -1,0 +1,63 @@
+"""What only our own processes ask: keys, ended sessions, and Envoy's question whether a session goes on."""
+
+import contextlib
+
+from fastapi import APIRouter, Request, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from banyan.contracts import iam as wire
+from banyan.contracts.identity import GONE_HEADER, TOKEN_HEADER
+from banyan.iam import queries
+from banyan.iam.domain import Lifetimes
+from banyan.iam.http.browsers import Cookies, now, visit_of
+from banyan.iam.operations.sessions import Sessions
+from banyan.iam.operations.signing import Signing
+from banyan.infra import http
+from banyan.infra.postgres import Database
+from banyan.kit.errors import Unavailable
+
+
+def router(
+    database: Database, signing: Signing, sessions: Sessions, cookies: Cookies, lifetimes: Lifetimes
+) -> APIRouter:
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/internal/keys", response_model=wire.Keys)
+    async def keys() -> Response:
+        return http.json_response(wire.Keys(jwks=await signing.published(now=now())))
+
+    @routes.get("/internal/revoked-sessions", response_model=wire.RevokedSessions)
+    async def revoked() -> Response:
+        return http.json_response(await queries.revoked(database, now=now(), life=lifetimes.revoked))
+
+    # Envoy asks with the method of the visitor's request, whatever that is.
+    routes.routes.append(Route("/gw/refresh", _Refresh(sessions, cookies), methods=[]))
+    return routes
+
+
+class _Refresh:
+    """Always 200: Envoy would hand any refusal on to a visitor whose token may still be good."""
+
+    def __init__(self, sessions: Sessions, cookies: Cookies) -> None:
+        self._sessions = sessions
+        self._cookies = cookies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = Response(status_code=200)
+        # Where nothing is known, nothing is said: the visitor's token counts for as long as it lives.
+        with contextlib.suppress(Unavailable):
+            await self._renew(Request(scope), response)
+        await response(scope, receive, send)
+
+    async def _renew(self, request: Request, response: Response) -> None:
+        visit = visit_of(request)
+        issued = None
+        if visit.reference is not None:
+            issued = await self._sessions.renew(reference=visit.reference, visit=visit)
+        if issued is None:
+            response.headers[GONE_HEADER] = "1"
+            self._cookies.take(response)
+            return
+        response.headers[TOKEN_HEADER] = issued.token
+        self._cookies.give(response, issued)

@@ -1,0 +1,60 @@
+"""What is read of accounts and sessions without changing them."""
+
+from datetime import datetime, timedelta
+
+from banyan.contracts import iam as wire
+from banyan.iam.domain import AccountId, SessionId
+from banyan.infra.identity import SignedOut
+from banyan.infra.postgres import Database
+
+IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM account)"
+
+ME = """
+SELECT a.id, a.email, a.name, a.roles
+FROM account a JOIN session s ON s.account_id = a.id
+WHERE a.id = $1 AND a.erased_at IS NULL AND s.id = $2 AND s.ended_at IS NULL AND s.expires_at > $3
+"""
+
+SESSIONS = """
+SELECT id, created_at, last_seen_at, device, address FROM session
+WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $2
+ORDER BY last_seen_at DESC, id DESC LIMIT 100
+"""
+
+REVOKED = "SELECT id FROM session WHERE ended_at > $1 ORDER BY ended_at DESC"
+
+
+async def is_empty(database: Database) -> bool:
+    return bool(await database.fetchval(IS_EMPTY))
+
+
+async def me(database: Database, *, account_id: AccountId, session_id: SessionId, now: datetime) -> wire.Me:
+    """Raises SignedOut where the session has ended, though its token may not know that yet."""
+    row = await database.fetchrow(ME, account_id, session_id, now)
+    if row is None:
+        raise SignedOut
+    return wire.Me(id=str(row["id"]), email=row["email"], name=row["name"], roles=sorted(row["roles"]))
+
+
+async def sessions(database: Database, *, account_id: AccountId, current: SessionId, now: datetime) -> wire.SessionList:
+    """The newest first; more than a hundred nobody looks through."""
+    rows = await database.fetch(SESSIONS, account_id, now)
+    return wire.SessionList(
+        items=[
+            wire.Session(
+                id=str(row["id"]),
+                created_at=row["created_at"],
+                last_seen_at=row["last_seen_at"],
+                device=row["device"],
+                address=row["address"],
+                current=row["id"] == current,
+            )
+            for row in rows
+        ]
+    )
+
+
+async def revoked(database: Database, *, now: datetime, life: timedelta) -> wire.RevokedSessions:
+    """Sessions that ended so recently that a token of theirs could still be believed."""
+    rows = await database.fetch(REVOKED, now - life)
+    return wire.RevokedSessions(items=[str(row["id"]) for row in rows])

@@ -1,0 +1,1 @@
+"""iam's rows. Times and ids are the caller's; every function runs inside the caller's transaction."""
