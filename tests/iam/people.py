@@ -39,6 +39,7 @@ class Browser:
         answer = await self.house.client.request(
             method, path, content=content, headers={"content-type": "application/json", **sent}
         )
+        self.house.client.cookies.clear()  # the client keeps none, each browser has its own
         self._keep(answer)
         return answer
 
