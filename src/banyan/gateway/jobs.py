@@ -9,6 +9,7 @@ from urllib.parse import quote
 import msgspec
 import structlog
 
+from banyan.gateway.adapters.trust import Trust
 from banyan.gateway.domain.traffic import Totals, Traffic
 from banyan.gateway.operations.routes import Routes
 from banyan.infra.http_client import HttpClient, ServiceAway
@@ -17,6 +18,7 @@ log = structlog.get_logger()
 
 RECONCILE_SECONDS = 0.5
 LOOK_SECONDS = 1.0
+TRUST_SECONDS = 1.0
 
 _COUNTERS = r"^cluster\.(old|new)~[a-z0-9_~-]+\.upstream_rq_(total|5xx|time)$"
 _WATCHING = ("new~_console", "new~_health")  # whoever looks at the figures must not be in them
@@ -27,6 +29,11 @@ _NAME = re.compile(r"cluster\.([a-z0-9_~-]+)\.upstream_rq_(total|5xx|time)")
 async def keep_serving(routes: Routes) -> None:
     """Make Envoy serve the table, twice a second, for ever."""
     await _for_ever(routes.reconcile, every=RECONCILE_SECONDS)
+
+
+async def keep_trust(trust: Trust) -> None:
+    """Have Envoy know iam's keys and ended sessions, once a second, for ever."""
+    await _for_ever(trust.keep, every=TRUST_SECONDS)
 
 
 async def record_traffic(traffic: Traffic, admin: HttpClient) -> None:

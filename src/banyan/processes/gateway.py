@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from banyan.gateway import jobs
 from banyan.gateway.adapters import data_plane, worlds
+from banyan.gateway.adapters.trust import Trust
 from banyan.gateway.domain.traffic import Traffic
 from banyan.gateway.http import control, health
 from banyan.gateway.http.console import Console
@@ -22,7 +23,11 @@ async def run(settings: Settings) -> None:
     routes = Routes(database, data_plane.DataPlane(settings), defaults=worlds.defaults(settings))
     admin = HttpClient(settings.socket("envoy-admin"), "envoy", timeout=0.9)
     traffic = Traffic()
-    beside = [asyncio.create_task(jobs.keep_serving(routes)), asyncio.create_task(jobs.record_traffic(traffic, admin))]
+    trust = Trust(settings)
+    beside = [
+        asyncio.create_task(job)
+        for job in (jobs.keep_serving(routes), jobs.record_traffic(traffic, admin), jobs.keep_trust(trust))
+    ]
     try:
         listener = http.inherited_or_own_socket(settings, "gateway")
         await http.serve(application(settings, routes, traffic, database), listener)
@@ -32,6 +37,7 @@ async def run(settings: Settings) -> None:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await admin.close()
+        await trust.close()
         await database.close()
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from banyan.gateway.adapters import envoy
 from banyan.gateway.adapters.data_plane import DataPlane
 from banyan.infra.settings import Settings
-from tests.gateway.envoy.upstreams import LIMIT, Upstream, listening, polite
+from tests.gateway.envoy.upstreams import LIMIT, Talk, Upstream, listening, polite
 
-SERVICES = ("gateway", "learning", "web")
+SERVICES = ("gateway", "iam", "learning", "live", "web")
 OLD = "old-site"
 
 
@@ -123,13 +123,13 @@ async def read_answer(reader: asyncio.StreamReader, *, head_only: bool = False) 
 
 
 @contextlib.asynccontextmanager
-async def front(**variables: str) -> AsyncIterator[Front]:
+async def front(*, iam: Talk = polite, **variables: str) -> AsyncIterator[Front]:
     """Envoy before an old site and the services, as the settings' variables say; `legacy` is where the old site is:
-    `tcp` (the default), `demo`, `none`, or a URL."""
+    `tcp` (the default), `demo`, `none`, or a URL. `iam` is how iam talks, also while Envoy starts."""
     legacy = variables.pop("legacy", "tcp")
     with tempfile.TemporaryDirectory(prefix="by-") as folder, contextlib.ExitStack():
         old = Upstream(OLD, polite)
-        upstreams = {name: Upstream(name, polite) for name in SERVICES} | {OLD: old}
+        upstreams = {name: Upstream(name, iam if name == "iam" else polite) for name in SERVICES} | {OLD: old}
         async with contextlib.AsyncExitStack() as stack:
             environ = {"BANYAN_DATA": folder, "BANYAN_PORT": str(free_port()), **variables}
             if legacy == "tcp":

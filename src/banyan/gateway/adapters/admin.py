@@ -10,10 +10,15 @@ _POLL_SECONDS = 0.01
 _CONFIRM_SECONDS = 15.0
 _ANSWER_SECONDS = 5.0
 
-Kind = Literal["clusters", "routes"]
-_PREFIX: dict[Kind, str] = {"clusters": "cluster_manager.cds", "routes": "http.front.rds.front"}
-_READ = "^(cluster_manager\\.(cds\\.(version_text|update_rejected|update_failure)|warming_clusters)"
-_READ += "|http\\.front\\.rds\\.front\\.(version_text|update_rejected|update_failure))$"
+Kind = Literal["clusters", "routes", "jwt", "rev"]
+_PREFIX: dict[Kind, str] = {
+    "clusters": "cluster_manager.cds",
+    "routes": "http.front.rds.front",
+    "jwt": "extension_config_discovery.http_filter.jwt",
+    "rev": "extension_config_discovery.http_filter.rev",
+}
+_UPDATED = "|".join(prefix.replace(".", r"\.") for prefix in _PREFIX.values())
+_READ = rf"^(({_UPDATED})\.(version_text|update_rejected|update_failure)|cluster_manager\.warming_clusters)$"
 
 
 class EnvoyAway(Exception):
@@ -46,10 +51,10 @@ class Admin:
             found[name] = int(value) if value.isdigit() else value.strip('"')
         return found
 
-    async def serving(self) -> str | None:
-        """The version of the routes that Envoy serves; None when it is away or has none."""
+    async def serving(self, kind: Kind = "routes") -> str | None:
+        """The version that Envoy serves of what the front door is made of; None when it is away or has none."""
         try:
-            version = (await self.stats(_READ)).get(f"{_PREFIX['routes']}.version_text")
+            version = (await self.stats(_READ)).get(f"{_PREFIX[kind]}.version_text")
         except EnvoyAway:
             return None
         return str(version) if version else None

@@ -6,6 +6,7 @@ from banyan.contracts.gateway import Applied, Plan
 from banyan.gateway.adapters import envoy, worlds
 from banyan.gateway.adapters.admin import Admin, EnvoyAway, UpdateRejected
 from banyan.gateway.adapters.files import Files, Served
+from banyan.gateway.adapters.trust import Trust
 from banyan.gateway.domain import plans, snapshot
 from banyan.gateway.domain.bootstraps import ADMIN_SOCKET
 from banyan.gateway.domain.routes import Route, SnapshotRefused
@@ -41,6 +42,7 @@ class DataPlane:
             table = served.routes if served else worlds.defaults(self._settings)
             made = snapshot.render(table, world, kill_switch=self._files.kill_switch_is_on())
             await self._check(made, world)
+            await Trust(self._settings).prepare()
             self._files.write_bootstrap(made.bootstrap)
             self._write(made, table, world)
             return made.version

@@ -90,7 +90,7 @@ class Files:
 
     def set_kill_switch(self, on: bool) -> None:
         if on:
-            _write(self._marker, b"Every route with an old twin goes to the old site.\n")
+            write(self._marker, b"Every route with an old twin goes to the old site.\n")
         else:
             self._marker.unlink(missing_ok=True)
             _sync_folder(self._folder)
@@ -103,10 +103,10 @@ class Files:
             return None
 
     def save(self, served: Served) -> None:
-        _write(self._table, msgspec.json.format(msgspec.json.encode(served)))
+        write(self._table, msgspec.json.format(msgspec.json.encode(served)))
 
     def write_bootstrap(self, bootstrap: Config) -> None:
-        _write(self.bootstrap, msgspec.json.encode(bootstrap))
+        write(self.bootstrap, msgspec.json.encode(bootstrap))
 
     def clusters(self) -> list[Config]:
         """The clusters that Envoy has been given; none where the file is missing or broken."""
@@ -120,13 +120,13 @@ class Files:
         """Returns the version Envoy will tell when it has them."""
         version = content_version(clusters)
         resources = [typed("config.cluster.v3.Cluster", **cluster) for cluster in clusters]
-        _write(self._clusters, _document(version, resources))
+        write(self._clusters, document(version, resources))
         return version
 
     def write_routes(self, snapshot: Snapshot) -> str:
         """Returns the version Envoy will tell when it serves them."""
         resource = typed("config.route.v3.RouteConfiguration", **snapshot.routes)
-        _write(self._routes, _document(snapshot.version, [resource]))
+        write(self._routes, document(snapshot.version, [resource]))
         return snapshot.version
 
     def copy(self) -> tuple[bytes | None, bytes | None]:
@@ -135,14 +135,15 @@ class Files:
 
     def restore_clusters(self, text: bytes | None) -> None:
         if text is not None:
-            _write(self._clusters, text)
+            write(self._clusters, text)
 
     def restore_routes(self, text: bytes | None) -> None:
         if text is not None:
-            _write(self._routes, text)
+            write(self._routes, text)
 
 
-def _document(version: str, resources: list[Config]) -> bytes:
+def document(version: str, resources: list[Config]) -> bytes:
+    """Resources as Envoy reads them from a file."""
     return msgspec.json.encode({"version_info": version, "resources": resources})
 
 
@@ -153,7 +154,8 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
+    """Whoever reads the file finds what it was or what it is, whatever happens meanwhile."""
     draft = path.with_name(f".{path.name}.tmp")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

@@ -40,6 +40,7 @@ def world(settings: Settings) -> World:
         legacy_idle=settings.legacy_idle,
         stream_idle=settings.stream_idle,
         new_timeout=settings.new_timeout,
+        clock_skew=settings.clock_skew,
     )
 
 

@@ -16,6 +16,7 @@ _KEPT_FIGURES = (
     r"cluster_manager\.(cds\..*|warming_clusters|active_clusters)",
     r"http\.(front|private)\.(rds\..*|downstream_(rq|cx)_.*)",
     r"listener_manager\..*",
+    r"extension_config_discovery\..*",
     r"server\.(live|uptime|state|memory_allocated|concurrency|total_connections)",
 )
 
@@ -26,14 +27,14 @@ def bootstrap(world: World) -> Config:
     return {
         **_frame(world),
         "dynamic_resources": {"cds_config": _file_source(world, "cds", "clusters.json")},
-        "static_resources": _statics(world, front, ()),
+        "static_resources": _statics(world, front, (), discovered=True),
     }
 
 
 def self_contained(world: World, *, clusters: Sequence[Config], routes: Config) -> Config:
     """The same without any file beside it."""
     front = listeners.front(world, route_config=routes)
-    return {**_frame(world), "static_resources": _statics(world, front, clusters)}
+    return {**_frame(world), "static_resources": _statics(world, front, clusters, discovered=False)}
 
 
 def _frame(world: World) -> Config:
@@ -61,10 +62,10 @@ def _frame(world: World) -> Config:
     }
 
 
-def _statics(world: World, front: Config, clusters: Sequence[Config]) -> Config:
+def _statics(world: World, front: Config, clusters: Sequence[Config], *, discovered: bool) -> Config:
     # Services' own clusters are fixed: a change of routes cannot take the services' way to each other away.
     return {
-        "listeners": [front, listeners.private(world)],
+        "listeners": [front, listeners.private(world, discovered=discovered)],
         "clusters": [*listeners.private_clusters(world), *clusters],
     }
 

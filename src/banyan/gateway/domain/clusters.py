@@ -1,5 +1,6 @@
 """Upstream clusters: one per (route, side), so that one hung feature is nobody else's outage."""
 
+from banyan.gateway.domain.identities import REFRESH_CLUSTER
 from banyan.gateway.domain.world import Config, OldSite, World, seconds, typed
 
 # What Apache, PHP-FPM and friends had in front of them was no limit at all; ours only guards the gateway itself.
@@ -51,6 +52,22 @@ def new(name: str, world: World, service: str) -> Config:
     common: Config = {"idle_timeout": seconds(_NEW_IDLE)}
     cluster = _cluster(name, limit=_NEW_LIMIT, connect=_NEW_CONNECT, common=common, http={"enable_trailers": True})
     cluster.update(type="STATIC", load_assignment=_endpoint(name, _pipe(world.services[service])))
+    return cluster
+
+
+def refresh(world: World) -> Config:
+    """iam, as renewals ask it: a hanging one costs only three visitors their patience before nobody waits for it."""
+    cluster = new(REFRESH_CLUSTER, world, "iam")
+    cluster["connect_timeout"] = "0.250s"
+    cluster["outlier_detection"] = {
+        "consecutive_5xx": 3,
+        "consecutive_local_origin_failure": 3,
+        "interval": "0.200s",
+        "base_ejection_time": "2s",
+        "max_ejection_time": "5s",
+        "max_ejection_percent": 100,
+    }
+    cluster["common_lb_config"] = {"healthy_panic_threshold": {"value": 0}}
     return cluster
 
 

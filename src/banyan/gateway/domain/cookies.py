@@ -1,4 +1,4 @@
-"""Banyan's own cookies are cut out of what the old site sees."""
+"""Banyan's own cookies, and a token that was renewed on the way in, are cut out of what the old site sees."""
 
 from banyan.gateway.domain.destinations import COOKIE_FILTER
 from banyan.gateway.domain.world import Config, typed
@@ -42,6 +42,8 @@ end
 
 function envoy_on_request(handle)
   local headers, found = handle:headers(), {}
+  headers:remove("x-banyan-token")
+  headers:remove("x-banyan-gone")
   if headers:getNumValues("cookie") == 0 then return end
   if not pcall(cut, headers, found) then headers:remove("cookie") end
   if found.locale then handle:streamInfo():dynamicMetadata():set("banyan", "locale", found.locale) end

@@ -26,6 +26,8 @@ class Destination:
     retries: int
     host: str = ""
     rewrite: tuple[str, str] | None = None
+    said: str = ""
+    """Who the answer says it is from, where that is not its side."""
 
     @property
     def cluster_name(self) -> str:
@@ -65,7 +67,12 @@ class Destination:
         if self.rewrite:
             pattern, substitution = self.rewrite
             action["regex_rewrite"] = {"pattern": {"regex": pattern}, "substitution": substitution}
-        entry: Config = {"name": name, "match": match, "route": action, "response_headers_to_add": [_side(self.side)]}
+        entry: Config = {
+            "name": name,
+            "match": match,
+            "route": action,
+            "response_headers_to_add": [_side(self.said or self.side)],
+        }
         if self.side == "new":
             entry["typed_per_filter_config"] = {
                 COOKIE_FILTER: typed("extensions.filters.http.lua.v3.LuaPerRoute", disabled=True)
@@ -102,8 +109,9 @@ def new(
         stream_idle=world.stream_idle,
         retries=2,
         rewrite=rewrite,
+        said="gateway" if service == "gateway" else "",
     )
 
 
-def _side(side: Side) -> Config:
+def _side(side: str) -> Config:
     return {"header": {"key": SIDE_HEADER, "value": side}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}

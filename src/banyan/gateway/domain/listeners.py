@@ -1,6 +1,6 @@
 """The front door, and the private listener by which services call each other."""
 
-from banyan.gateway.domain import clusters, cookies, matching, replies
+from banyan.gateway.domain import clusters, cookies, identities, matching, replies
 from banyan.gateway.domain.clusters import PRESERVE_CASE
 from banyan.gateway.domain.world import OWNER_ONLY, SERVICES, Config, World, seconds, typed
 
@@ -24,8 +24,13 @@ def front(world: World, *, rds: Config | None = None, route_config: Config | Non
         stream_idle_timeout=seconds(world.stream_idle),
         upgrade_configs=[{"upgrade_type": "websocket"}],
         early_header_mutation_extensions=[_early(*_believed(world), _mark_streams())],
-        # Identity will stand before `cookies.cut`, each of its filters in a file of its own (ECDS).
-        http_filters=[cookies.cut(), _strip_trailers(), _router()],
+        # Identity reads the cookies before they are cut.
+        http_filters=[
+            *identities.of_visitors(world, discovered=rds is not None),
+            cookies.cut(),
+            _strip_trailers(),
+            _router(),
+        ],
         local_reply_config=replies.for_visitors(),
         access_log=_access_log(world),
         **_as_it_came(world),
@@ -42,8 +47,9 @@ def front(world: World, *, rds: Config | None = None, route_config: Config | Non
     return _listener("front", address, manager, world)
 
 
-def private(world: World) -> Config:
-    """An owner-only socket where the Host header names the service; nobody asserts an identity here either."""
+def private(world: World, *, discovered: bool) -> Config:
+    """An owner-only socket where the Host header names the service; nobody asserts an identity here either: a token
+    does, as at the front door."""
     manager = typed(
         f"{_HCM}.v3.HttpConnectionManager",
         stat_prefix="private",
@@ -53,7 +59,7 @@ def private(world: World) -> Config:
         max_request_headers_kb=_HEADER_KB,
         stream_idle_timeout=seconds(world.stream_idle),
         early_header_mutation_extensions=[_early()],
-        http_filters=[_strip_trailers(), _router()],
+        http_filters=[*identities.of_services(world, discovered), _strip_trailers(), _router()],
         local_reply_config=replies.for_services(),
         route_config={
             "name": "private",
@@ -67,7 +73,7 @@ def private(world: World) -> Config:
 
 
 def private_clusters(world: World) -> list[Config]:
-    return [clusters.new(_private_name(service), world, service) for service in SERVICES]
+    return [*(clusters.new(_private_name(service), world, service) for service in SERVICES), clusters.refresh(world)]
 
 
 def _as_it_came(world: World) -> Config:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from banyan.gateway.domain import destinations, matching
 from banyan.gateway.domain.destinations import Destination
 from banyan.gateway.domain.routes import Route, SnapshotRefused, in_order
-from banyan.gateway.domain.world import API_OWNERS, SERVICES, Config, World, typed
+from banyan.gateway.domain.world import API_OWNERS, ROW_SERVICES, Config, World, typed
 
 NAME = "front"
 REST = "_rest"
 
 _ANYTHING: Config = {"prefix": ""}
 _HEALTH_TIMEOUT = 3.0
+_MEDIA_SILENCE = 60.0
 # Never meant for anybody behind the gateway: our own mark, and what Envoy adds for its kin.
 _KEPT_BACK = (matching.STREAM_HEADER, "x-envoy-external-address", "x-envoy-expected-rq-timeout-ms")
 
@@ -114,10 +115,15 @@ def _own_paths(found: Routing, world: World) -> None:
     health = destinations.new("_health", world, "gateway", timeout=_HEALTH_TIMEOUT)
     console = destinations.new("_console", world, "gateway")
     web = destinations.new("_own", world, "web")
+    # A film lasts as long as it does.
+    media = dataclasses.replace(destinations.new("_media", world, "learning", timeout=0), idle=_MEDIA_SILENCE)
+    mail = destinations.new("_mail", world, "iam")
     entries = [
         *found.leading("_health", {"path": "/_banyan/health"}, health),
         *found.leading("_console", {"path_separated_prefix": "/_banyan/console"}, console),
         *_api(found, "_api", "/_banyan/api/v1", world, {}),
+        *found.leading("_media", {"prefix": "/_banyan/media/"}, media),
+        *found.leading("_mail", {"path_separated_prefix": "/_banyan/mail"}, mail),
         *found.leading("_own", {"path_separated_prefix": "/_banyan"}, web),
     ]
     found.rows.append(("_banyan", entries))
@@ -127,9 +133,13 @@ def _api(
     found: Routing, name: str, prefix: str, world: World, conditions: Config, methods: tuple[str, ...] = ()
 ) -> list[Config]:
     """Every service's part of the API under one prefix; what nobody owns is web's to refuse."""
-    entries = []
+    rewrite = (f"^{re.escape(prefix)}/", "/api/v1/")
+    live = destinations.new(f"{name}~live", world, "live", timeout=0, rewrite=rewrite)
+    live = dataclasses.replace(live, idle=world.stream_idle)
+    of_a_course: Config = {**conditions, "safe_regex": {"regex": f"{re.escape(prefix)}/courses/[^/]+/live"}}
+    entries = found.leading(name, of_a_course, live, methods)
     for part, service in API_OWNERS.items():
-        owner = destinations.new(f"{name}~{service}", world, service, rewrite=(f"^{re.escape(prefix)}/", "/api/v1/"))
+        owner = destinations.new(f"{name}~{service}", world, service, rewrite=rewrite)
         entries += found.leading(name, {**conditions, "path_separated_prefix": f"{prefix}/{part}"}, owner, methods)
     return entries
 
@@ -154,9 +164,9 @@ def _row(found: Routing, route: Route, world: World) -> list[Config]:
 def _new_side(route: Route, world: World) -> Destination:
     # Where neither side is there, nobody but web can say that there is nothing.
     service = route.service or "web"
-    if service not in SERVICES:
+    if service not in ROW_SERVICES:
         raise ServiceUnknown(
-            f"The route {route.name!r} names the service {service!r}; there are {', '.join(SERVICES)}."
+            f"The route {route.name!r} names the service {service!r}; there are {', '.join(ROW_SERVICES)}."
         )
     return destinations.new(route.name, world, service)
 

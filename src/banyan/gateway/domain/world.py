@@ -8,10 +8,22 @@ Config: TypeAlias = dict[str, object]
 
 OWNER_ONLY = 0o600
 
-SERVICES = ("gateway", "learning", "web")
+SERVICES = ("gateway", "iam", "learning", "live", "web")
 """Who answers on the new side, each on its own Unix socket."""
 
-API_OWNERS = {"courses": "learning"}
+ROW_SERVICES = ("gateway", "learning", "web")
+"""Whom a row of the table may name. What others have beside their API is nobody's business at the front door."""
+
+API_OWNERS = {
+    "accounts": "iam",
+    "session": "iam",
+    "sessions": "iam",
+    "me": "iam",
+    "password-resets": "iam",
+    "courses": "learning",
+    "enrolments": "learning",
+    "lessons": "learning",
+}
 """Which service answers `/api/v1/NAME`."""
 
 
@@ -53,6 +65,7 @@ class World:
     legacy_idle: float
     stream_idle: float
     new_timeout: float
+    clock_skew: float = 5.0
 
     @property
     def public_host(self) -> str:
