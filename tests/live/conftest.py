@@ -41,4 +41,4 @@ async def start(database_url: str) -> AsyncIterator[Start]:
 
     yield start_one
     for process in processes:
-        await process.end()
+        process.end()

@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -35,16 +36,16 @@ class Process:
             "BANYAN_LIVE_POLL_SECONDS": "0.5",
             **{f"BANYAN_{name.upper()}": value for name, value in settings.items()},
         }
-        self.process: asyncio.subprocess.Process
+        self.process: subprocess.Popen[bytes]
 
     async def start(self) -> "Process":
         with (self.folder / "log").open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "banyan.processes.run", "live", env=self._environ, stdout=log, stderr=log
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "banyan.processes.run", "live"], env=self._environ, stdout=log, stderr=log
             )
         deadline = time.monotonic() + 30
         while await self._status() != 204:
-            assert self.process.returncode is None, self.log()
+            assert self.process.poll() is None, self.log()
             assert time.monotonic() < deadline, self.log()
             await asyncio.sleep(0.02)
         return self
@@ -59,16 +60,22 @@ class Process:
     def log(self) -> str:
         return (self.folder / "log").read_text()
 
-    async def kill(self) -> None:
+    def kill(self) -> None:
         self.process.kill()
-        await self.process.wait()
+        self.process.wait()
 
-    async def end(self) -> int:
-        if self.process.returncode is None:
+    def end(self) -> int:
+        """As the supervisor does it."""
+        if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        code = await asyncio.wait_for(self.process.wait(), 15)
+        code = self.process.wait(timeout=15)
         shutil.rmtree(self.folder, ignore_errors=True)
         return code
+
+    def memory(self) -> int:
+        """Bytes that are really in use."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return 1024 * int(status.partition("VmRSS:")[2].split()[0])
 
 
 @dataclass
@@ -122,6 +129,13 @@ class Watcher:
             self.ended = not self.reader.at_eof()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
+
+    async def read_for(self, seconds: float) -> "Watcher":
+        """Read for a while, where nothing is expected."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.read()
+        return self
 
     async def read_until(self, position: int, *, seconds: float = 15) -> "Watcher":
         """Read until told that position, or a later one."""

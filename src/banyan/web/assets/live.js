@@ -65,7 +65,9 @@ function follow(slug, elements) {
   open();
 }
 
-const courses = Map.groupBy
-  ? Map.groupBy(document.querySelectorAll("[data-live-course]"), (element) => element.dataset.liveCourse)
-  : [...document.querySelectorAll("[data-live-course]")].map((element) => [element.dataset.liveCourse, [element]]);
+const courses = new Map();
+for (const element of document.querySelectorAll("[data-live-course]")) {
+  const slug = element.dataset.liveCourse;
+  courses.set(slug, [...(courses.get(slug) ?? []), element]);
+}
 for (const [slug, elements] of courses) follow(slug, elements);
