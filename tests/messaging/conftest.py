@@ -43,8 +43,13 @@ async def iam(iam_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def learning(postgres) -> AsyncIterator[Database]:
-    database = Database(postgres.url(await postgres.make_database()), size=5)
+async def learning_url(postgres) -> str:
+    return str(postgres.url(await postgres.make_database()))
+
+
+@pytest.fixture
+async def learning(learning_url: str) -> AsyncIterator[Database]:
+    database = Database(learning_url, size=5)
     async with database.connection() as connection:
         await connection.execute((migrations.FOLDER / "learning" / "0002_outbox.sql").read_text(encoding="utf-8"))
     yield database
