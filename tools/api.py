@@ -1,14 +1,19 @@
 """The OpenAPI document of each service, and what in a new one would break a caller of the old."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 from fastapi import FastAPI
 
 from banyan.infra import http
+from banyan.infra.identity import IamKeys, Verifier
 from banyan.infra.postgres import Database
 from banyan.infra.settings import Settings
-from banyan.learning.http import router as learning_router
+from banyan.learning.adapters import MediaFolder
+from banyan.learning.domain.media import Signer
+from banyan.learning.http import routers as learning_routers
+from banyan.learning.operations.views import Views
 
 Document = dict[str, Any]
 
@@ -17,8 +22,15 @@ def documents() -> dict[str, str]:
     """Service name -> its OpenAPI document as stable text."""
     settings = Settings.read({})
     nowhere = Database("postgresql:///")  # connects when first asked, which a description never does
+    learning = learning_routers(
+        nowhere,
+        verifier=Verifier(IamKeys(settings), settings),
+        signer=Signer("", timedelta()),
+        folder=MediaFolder(settings.objects),
+        views=Views(nowhere),
+    )
     applications: dict[str, FastAPI] = {
-        "learning": http.application("learning", [learning_router(nowhere)], settings=settings)
+        "learning": http.application("learning", learning, settings=settings)
     }
     return {
         name: json.dumps(app.openapi(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,12 +1,16 @@
 """A migrated `learning` database, and an instructor who writes courses into it."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
 
 from banyan.infra.migrations import migrate
 from banyan.infra.postgres import Database
 from banyan.kit import ids
-from banyan.learning.domain import PersonId
+from banyan.learning.domain.courses import PersonId
 
+from .classroom import Classroom, opened
 from .school import School
 
 
@@ -18,3 +22,9 @@ async def school(learning_database: Database) -> School:
         "INSERT INTO person (id, name, email) VALUES ($1, '박서연', 'instructor@banyan.test')", instructor
     )
     return School(learning_database, instructor)
+
+
+@pytest.fixture
+async def classroom(school: School, tmp_path: Path) -> AsyncIterator[Classroom]:
+    async with opened(school.database, tmp_path) as classroom:
+        yield classroom

@@ -7,7 +7,17 @@ from typing import Any
 
 from banyan.infra.postgres import Database
 from banyan.kit import ids
-from banyan.learning.domain import Content, Course, Language, Lesson, LessonId, LessonKind, Level, PersonId, Section
+from banyan.learning.domain.courses import (
+    Content,
+    Course,
+    Language,
+    Lesson,
+    LessonId,
+    LessonKind,
+    Level,
+    PersonId,
+    Section,
+)
 from banyan.learning.operations.courses import Courses
 
 START = datetime(2026, 1, 1, 9, tzinfo=UTC)

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from banyan.contracts import learning as wire
 from banyan.kit import paging
 from banyan.kit.paging import CursorNotOurs
-from banyan.learning import queries, store
-from banyan.learning.domain import Language, Level
-from banyan.learning.queries import Catalogue, Filter, Sort
+from banyan.learning.domain.courses import Language, Level
+from banyan.learning.queries import catalogue as queries
+from banyan.learning.queries.catalogue import Catalogue, Filter, Sort
+from banyan.learning.store import courses as store
 
 from .school import START, School, content
 

@@ -9,8 +9,8 @@ import pytest
 
 from banyan.kit import ids
 from banyan.learning import domain
-from banyan.learning.domain import VersionId
-from banyan.learning.queries import Catalogue, Filter
+from banyan.learning.domain.courses import VersionId
+from banyan.learning.queries.catalogue import Catalogue, Filter
 
 from .school import START, School, content, lesson, section
 

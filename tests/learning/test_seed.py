@@ -7,7 +7,7 @@ import time
 from banyan.demo import catalogue
 from banyan.learning.operations import seed
 from banyan.learning.operations.seed import Seeded
-from banyan.learning.queries import Catalogue, Filter
+from banyan.learning.queries.catalogue import Catalogue, Filter
 
 from .school import School, content
 
@@ -18,29 +18,30 @@ SELECT md5(string_agg(line, '' ORDER BY line)) FROM (
     SELECT person::text AS line FROM person UNION ALL SELECT course::text FROM course
     UNION ALL SELECT course_version::text FROM course_version UNION ALL SELECT section::text FROM section
     UNION ALL SELECT lesson::text FROM lesson UNION ALL SELECT lesson_version::text FROM lesson_version
-    UNION ALL SELECT publication::text FROM publication) AS lines
+    UNION ALL SELECT publication::text FROM publication
+    UNION ALL SELECT enrolment::text FROM enrolment) AS lines
 """
 
 
 async def test_a_second_run_changes_nothing(school: School) -> None:
-    courses = catalogue.courses(30)
-    assert await seed.fill(school.database, courses=courses, people=PEOPLE) == Seeded(people=300, courses=30)
+    courses = catalogue.courses(30, people=300)
+    assert await seed.fill(school.database, courses=courses, people=PEOPLE) == Seeded(people=300, courses=30, enrolments=sum(course.learners for course in courses))
     before = await school.database.fetchval(EVERYTHING)
 
-    assert await seed.fill(school.database, courses=courses, people=PEOPLE) == Seeded(people=0, courses=0)
+    assert await seed.fill(school.database, courses=courses, people=PEOPLE) == Seeded(people=0, courses=0, enrolments=0)
 
     assert await school.database.fetchval(EVERYTHING) == before
 
 
 async def test_a_larger_run_adds_what_is_missing(school: School) -> None:
-    await seed.fill(school.database, courses=catalogue.courses(5), people=PEOPLE)
+    await seed.fill(school.database, courses=catalogue.courses(5, people=300), people=PEOPLE)
 
-    assert await seed.fill(school.database, courses=catalogue.courses(8), people=PEOPLE) == Seeded(people=0, courses=3)
+    assert await seed.fill(school.database, courses=catalogue.courses(8, people=300), people=PEOPLE) == Seeded(people=0, courses=3)
     assert (await Catalogue(school.database).courses(Filter(), sort="newest")).total == 8
 
 
 async def test_two_runs_at_once_do_not_meet(school: School) -> None:
-    runs = [seed.fill(school.database, courses=catalogue.courses(20), people=PEOPLE) for _ in range(3)]
+    runs = [seed.fill(school.database, courses=catalogue.courses(20, people=300), people=PEOPLE) for _ in range(3)]
 
     seeded = await asyncio.gather(*runs)
 

@@ -20,11 +20,12 @@ def migrate(data: Data = None) -> None:
 def seed(
     courses: Annotated[int, typer.Option(min=0, max=1_000_000)] = 300,
     learners: Annotated[int, typer.Option(min=0, max=10_000_000)] = 2000,
+    enrolments: Annotated[int | None, typer.Option(min=0, max=100_000_000, help="About so many in all.")] = None,
     data: Data = None,
 ) -> None:
     """Fill the new side with generated courses and people; a second run adds only what is missing."""
     with clear_errors():
-        asyncio.run(_seed(settings(data), courses=courses, learners=learners))
+        asyncio.run(_seed(settings(data), courses=courses, learners=learners, enrolments=enrolments))
 
 
 async def _migrate(told: Settings) -> None:
@@ -40,7 +41,7 @@ async def _migrate(told: Settings) -> None:
         print(f"{context}: {', '.join(applied) if applied else 'nothing to do'}")
 
 
-async def _seed(told: Settings, *, courses: int, learners: int) -> None:
+async def _seed(told: Settings, *, courses: int, learners: int, enrolments: int | None) -> None:
     from banyan.demo import catalogue
     from banyan.infra import migrations, postgres
     from banyan.learning.operations import seed as seeding
@@ -49,7 +50,10 @@ async def _seed(told: Settings, *, courses: int, learners: int) -> None:
     try:
         await migrations.migrate(database, "learning")
         people = catalogue.people(max(learners, catalogue.FEWEST_PEOPLE))
-        added = await seeding.fill(database, courses=catalogue.courses(courses), people=people)
+        made = catalogue.courses(courses, people=len(people))
+        if enrolments is not None:
+            made = catalogue.with_enrolments(made, enrolments, people=len(people))
+        added = await seeding.fill(database, courses=made, people=people)
     finally:
         await database.close()
-    print(f"Added {added.courses} courses and {added.people} people.")
+    print(f"Added {added.courses} courses, {added.people} people and {added.enrolments} enrolments.")

@@ -7,29 +7,33 @@ others are asked for, so that the old site and the new side agree without talkin
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Literal
 
+from banyan.demo import clips, readings
 from banyan.demo import people as staff
 from banyan.demo.dice import dice
-from banyan.demo.people import FEWEST_PEOPLE, PASSWORD, DemoPerson, people, person
+from banyan.demo.people import FEWEST_PEOPLE, NAMESPACE, PASSWORD, DemoPerson, account_id, people, person
 from banyan.demo.topics import Angle, Language, Level, Topic, programme
 
 __all__ = [
     "FEWEST_PEOPLE",
+    "NAMESPACE",
     "PASSWORD",
     "DemoCourse",
     "DemoEnrolment",
     "DemoLesson",
     "DemoPerson",
     "DemoSection",
+    "account_id",
     "course",
     "courses",
     "enrolments",
     "people",
     "person",
+    "with_enrolments",
 ]
 
 _PRICES = (11_000, 22_000, 33_000, 44_000, 55_000, 66_000, 77_000, 88_000, 99_000, 121_000, 165_000, 220_000, 330_000)
@@ -39,10 +43,14 @@ _FIRST_AUDIENCE = 2000
 
 @dataclass(frozen=True, slots=True)
 class DemoLesson:
+    """`text` is a text lesson's, `clip` the name of a video lesson's file; it is as long as the lesson says."""
+
     title: str
     kind: Literal["video", "text"]
     preview: bool
     duration_seconds: int
+    text: str = ""
+    clip: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +119,15 @@ def course(number: int, *, people: int = _FIRST_AUDIENCE) -> DemoCourse:
         sections=tuple(_sections(topic, angle, language, rng)),
         learners=_learners(number, people),
     )
+
+
+def with_enrolments(of: list[DemoCourse], total: int, *, people: int = _FIRST_AUDIENCE) -> list[DemoCourse]:
+    """The same courses with about `total` enrolments in all, as far as there are people for them."""
+    wanted = total / max(1, sum(course.learners for course in of))
+    return [
+        replace(course, learners=min(round(course.learners * wanted), len(_audience(course.number, people))))
+        for course in of
+    ]
 
 
 def enrolments(of: Iterable[DemoCourse], *, people: int = _FIRST_AUDIENCE) -> Iterator[DemoEnrolment]:
@@ -182,21 +199,30 @@ def _sections(topic: Topic, angle: Angle | None, language: Language, rng: Random
     welcome = "강의 소개와 준비물" if language == "ko" else "What this course is, and what you need"
     for index, (title, lessons) in enumerate(topic.sections):
         if index == 0:
-            intro = DemoLesson(welcome, "video", preview=True, duration_seconds=rng.randint(90, 260))
-            yield DemoSection(title, (intro, *_lessons(lessons, rng, previews=1)))
+            intro = _video(welcome, rng.randint(90, 260), preview=True)
+            yield DemoSection(title, (intro, *_lessons(topic, lessons, language, rng, previews=1)))
         elif index != dropped:
-            yield DemoSection(title, tuple(_lessons(lessons, rng, previews=0)))
+            yield DemoSection(title, tuple(_lessons(topic, lessons, language, rng, previews=0)))
     if angle is not None:
-        yield DemoSection(angle.section, tuple(_lessons(angle.lessons, rng, previews=0)))
+        yield DemoSection(angle.section, tuple(_lessons(topic, angle.lessons, language, rng, previews=0)))
 
 
-def _lessons(titles: tuple[str, ...], rng: Random, *, previews: int) -> Iterator[DemoLesson]:
+def _lessons(
+    topic: Topic, titles: tuple[str, ...], language: Language, rng: Random, *, previews: int
+) -> Iterator[DemoLesson]:
     for index, title in enumerate(titles):
         preview = index < previews
         if rng.random() < (0.4 if index == len(titles) - 1 else 0.12):
-            yield DemoLesson(title, "text", preview, rng.randint(4, 14) * 30)
+            seconds = rng.randint(4, 14) * 30
+            yield DemoLesson(title, "text", preview, seconds, text=readings.text(topic, title, language))
         else:
-            yield DemoLesson(title, "video", preview, rng.randint(210, 1380))
+            yield _video(title, rng.randint(210, 1380), preview=preview)
+
+
+def _video(title: str, about_seconds: int, *, preview: bool) -> DemoLesson:
+    """One of a few lengths, so that a few clips are enough."""
+    seconds = min(clips.LENGTHS, key=lambda length: abs(length - about_seconds))
+    return DemoLesson(title, "video", preview, seconds, clip=clips.name(seconds))
 
 
 def _learners(number: int, people: int) -> int:

@@ -1,1 +1,1 @@
-"""Courses: drafts and published versions, sections, lessons."""
+"""Courses, and whoever takes them: versions, enrolments, lessons, progress."""

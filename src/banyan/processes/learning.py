@@ -1,21 +1,45 @@
-"""The `learning` process: courses over HTTP."""
+"""The `learning` process: courses, enrolments and lessons over HTTP, and people's names from iam."""
 
-from banyan.infra import hangul, http, migrations, postgres
+import asyncio
+from datetime import timedelta
+
+from banyan import messaging
+from banyan.infra import databases, hangul, http, migrations, postgres
+from banyan.infra.identity import IamKeys, Verifier
 from banyan.infra.postgres import Database
 from banyan.infra.preparation import Preparation
+from banyan.infra.secrets import secret
 from banyan.infra.settings import Settings
-from banyan.learning import queries
-from banyan.learning.http import router
+from banyan.learning import consumers, jobs
+from banyan.learning.adapters import Maker, MediaFolder
+from banyan.learning.domain.media import Signer
+from banyan.learning.http import routers
+from banyan.learning.operations.views import Views
+from banyan.learning.queries import catalogue as queries
+from banyan.messaging import PgmqBroker
 
 
 async def run(settings: Settings) -> None:
     database = postgres.database(settings, "learning")
-    preparation = Preparation(lambda: prepare(database, demo=settings.demo))
-    app = http.application(
-        "learning", [router(database)], settings=settings, checks=[preparation.check, database.ready]
+    keys = IamKeys(settings)
+    views = Views(database)
+    faces = routers(
+        database,
+        verifier=Verifier(keys, settings),
+        signer=Signer(secret(settings.secrets, "media-addresses"), timedelta(seconds=settings.media_url)),
+        folder=MediaFolder(settings.objects / "media", maker=_clip_maker() if settings.demo else None),
+        views=views,
     )
+    preparation = Preparation(lambda: prepare(database, demo=settings.demo))
+    app = http.application("learning", faces, settings=settings, checks=[preparation.check, database.ready])
     listener = http.inherited_or_own_socket(settings, "learning")
-    await preparation.beside(http.serve(preparation.guard(app), listener))
+    bus = PgmqBroker(databases.bus_url(settings, "learning"))
+    telling = asyncio.create_task(jobs.tell_views(views, pause_seconds=settings.views_pause))
+    async with messaging.consuming(bus, [consumers.from_iam(database)], after=preparation.check):
+        await preparation.beside(http.serve(preparation.guard(app), listener))
+    telling.cancel()
+    await bus.close()
+    await keys.close()
     await database.close()
 
 
@@ -29,3 +53,9 @@ async def prepare(database: Database, *, demo: bool) -> None:
         from banyan.learning.operations import seed
 
         await seed.fill(database, courses=catalogue.courses(), people=catalogue.people())
+
+
+def _clip_maker() -> Maker:
+    from banyan.demo import clips
+
+    return clips.make

@@ -2,10 +2,12 @@
 
 from datetime import datetime
 
+from banyan.contracts.events import CoursePublished
 from banyan.infra.postgres import Database
 from banyan.kit import ids
-from banyan.learning import store
-from banyan.learning.domain import Content, Course, CourseId, PersonId, Version, VersionId, usable_slug
+from banyan.learning.domain.courses import Content, Course, CourseId, PersonId, Version, VersionId, usable_slug
+from banyan.learning.store import courses as store
+from banyan.messaging import outbox
 
 
 class Courses:
@@ -40,4 +42,6 @@ class Courses:
             version = await store.load_version(tx, course_id, version_id)
             published = course.publish(version, now=now)
             await store.save_published(tx, published, publication_id=ids.uuid7(), by=by, now=now)
+            event = CoursePublished(course_id=str(course.id), slug=course.slug, version=version.number, at=now)
+            await outbox.add(tx, event)
         return published

@@ -3,12 +3,19 @@
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 
-from banyan.demo.catalogue import DemoCourse, DemoPerson
+from banyan.demo.catalogue import (
+    NAMESPACE,
+    DemoCourse,
+    DemoEnrolment,
+    DemoPerson,
+    account_id,
+    enrolments,
+)
 from banyan.infra.postgres import Connection, Database
-from banyan.learning import store
-from banyan.learning.domain import (
+from banyan.learning.domain.courses import (
     Content,
     CourseId,
     Language,
@@ -21,8 +28,8 @@ from banyan.learning.domain import (
     Version,
     VersionId,
 )
+from banyan.learning.store import courses as store
 
-_NAMESPACE = uuid.UUID("6ba79a1e-5f0e-5d57-9c8c-0b6e5a7d1f02")
 _COURSES_AT_ONCE = 1000  # bounds the memory of a large seed
 
 
@@ -32,19 +39,23 @@ class Seeded:
 
     people: int
     courses: int
+    enrolments: int
 
 
-async def fill(database: Database, *, courses: Iterable[DemoCourse], people: Iterable[DemoPerson]) -> Seeded:
-    """Add the people and published courses that are not there yet. Rows that are there stay as they are."""
-    added_people = await _add_people(database, list(people))
-    added_courses = 0
+async def fill(database: Database, *, courses: Iterable[DemoCourse], people: Sequence[DemoPerson]) -> Seeded:
+    """Add the people and published courses that are not there yet, these with their learners. Rows that are there stay
+    as they are, and no events are told. `people` are as many as the courses were made for."""
+    added_people = await _add_people(database, people)
+    added_courses = added_enrolments = 0
     remaining = iter(courses)
     while chunk := list(islice(remaining, _COURSES_AT_ONCE)):
-        added_courses += await _add_courses(database, chunk)
+        new_courses, new_enrolments = await _add_courses(database, chunk, audience=len(people))
+        added_courses += new_courses
+        added_enrolments += new_enrolments
     if added_people or added_courses:
         async with database.connection() as connection:
             await store.refresh_statistics(connection)
-    return Seeded(added_people, added_courses)
+    return Seeded(added_people, added_courses, added_enrolments)
 
 
 async def _add_people(database: Database, people: Sequence[DemoPerson]) -> int:
@@ -57,13 +68,14 @@ async def _add_people(database: Database, people: Sequence[DemoPerson]) -> int:
     return len(missing)
 
 
-async def _add_courses(database: Database, courses: Sequence[DemoCourse]) -> int:
+async def _add_courses(database: Database, courses: Sequence[DemoCourse], *, audience: int) -> tuple[int, int]:
     async with database.transaction() as tx:
         await store.lock_catalogue(tx)
         known = await store.known_slugs(tx, [course.slug for course in courses])
         missing = [course for course in courses if course.slug not in known]
         await _load(tx, missing)
-    return len(missing)
+        await store.load_rows(tx, "enrolment", map(_enrolment_record, enrolments(missing, people=audience)))
+    return len(missing), sum(course.learners for course in missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +103,7 @@ async def _load(tx: Connection, courses: Sequence[DemoCourse]) -> None:
 
 
 def _add_rows(rows: _Rows, course: DemoCourse) -> None:
-    course_id = CourseId(_id("course", course.number))
+    course_id = _course_id(course.number)
     instructor_id, at = _person_id(course.instructor), course.published_on
     content = content_of(course)
     lesson_ids = [lesson.id for lesson in content.lessons]
@@ -102,6 +114,11 @@ def _add_rows(rows: _Rows, course: DemoCourse) -> None:
     rows.lesson.extend((lesson_id, course_id) for lesson_id in lesson_ids)
     rows.lesson_version.extend(store.lesson_records(course_id, version.id, content))
     rows.publication.append((_id("publication", course.number, 1), course_id, version.id, instructor_id, at))
+
+
+def _enrolment_record(taken: DemoEnrolment) -> store.Record:
+    enrolment_id = _id("enrolment", taken.course, taken.person)
+    return enrolment_id, _course_id(taken.course), _person_id(taken.person), taken.enrolled_on
 
 
 def content_of(course: DemoCourse) -> Content:
@@ -124,6 +141,8 @@ def content_of(course: DemoCourse) -> Content:
                         kind=LessonKind(lesson.kind),
                         preview=lesson.preview,
                         duration_seconds=lesson.duration_seconds,
+                        body=lesson.text,
+                        media=lesson.clip,
                     )
                     for number, lesson in enumerate(section.lessons, start=1)
                 ),
@@ -134,8 +153,13 @@ def content_of(course: DemoCourse) -> Content:
 
 
 def _person_id(number: int) -> PersonId:
-    return PersonId(_id("person", number))
+    return PersonId(uuid.UUID(account_id(number)))
+
+
+@lru_cache(maxsize=1)  # enrolments ask for the same course again and again
+def _course_id(number: int) -> CourseId:
+    return CourseId(_id("course", number))
 
 
 def _id(kind: str, *numbers: int) -> uuid.UUID:
-    return uuid.uuid5(_NAMESPACE, f"{kind} {'.'.join(map(str, numbers))}")
+    return uuid.uuid5(NAMESPACE, f"{kind} {'.'.join(map(str, numbers))}")

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Annotated, Literal
 
@@ -9,11 +10,14 @@ from fastapi import APIRouter, Query, Request, Response
 
 from banyan.contracts import learning as wire
 from banyan.infra import http
+from banyan.infra.identity import Verifier
 from banyan.infra.postgres import Database
 from banyan.kit.errors import Refused
 from banyan.kit.paging import DEFAULT_LIMIT, MAX_LIMIT
-from banyan.learning.domain import CourseUnknown, SlugNotUsable, usable_slug
-from banyan.learning.queries import Catalogue, Filter, Sort
+from banyan.learning.domain.courses import CourseUnknown, SlugNotUsable, usable_slug
+from banyan.learning.http.problems import PROBLEM
+from banyan.learning.operations.views import Views
+from banyan.learning.queries.catalogue import Catalogue, Filter, Sort
 
 # U+FFFD is what the server made of bytes that are not UTF-8.
 _UNUSABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd\ud800-\udfff]")
@@ -25,27 +29,10 @@ class QueryNotText(Refused):
     status = 400
 
 
-_PROBLEM: dict[str, object] = {
-    "description": "An RFC 9457 problem document.",
-    "content": {
-        "application/problem+json": {
-            "schema": {
-                "type": "object",
-                "required": ["type", "title", "status", "detail"],
-                "properties": {
-                    "type": {"type": "string"},
-                    "title": {"type": "string"},
-                    "status": {"type": "integer"},
-                    "detail": {"type": "string"},
-                },
-            }
-        }
-    },
-}
 _UNCHANGED: dict[str, object] = {"description": "The caller's copy, named by `If-None-Match`, still holds."}
 
 
-def router(database: Database) -> APIRouter:
+def router(database: Database, verifier: Verifier, views: Views) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["courses"])
     catalogue = Catalogue(database)
 
@@ -55,7 +42,7 @@ def router(database: Database) -> APIRouter:
         response_model=wire.CoursePage,
         operation_id="courses",
         summary="The published courses, a page at a time.",
-        responses={304: _UNCHANGED, 400: _PROBLEM, 422: _PROBLEM, 503: _PROBLEM},
+        responses={304: _UNCHANGED, 400: PROBLEM, 422: PROBLEM, 503: PROBLEM},
     )
     async def courses(
         request: Request,
@@ -83,14 +70,18 @@ def router(database: Database) -> APIRouter:
         response_model=wire.Course,
         operation_id="course",
         summary="A course as its published version shows it.",
-        responses={304: _UNCHANGED, 404: _PROBLEM, 422: _PROBLEM, 503: _PROBLEM},
+        responses={304: _UNCHANGED, 404: PROBLEM, 422: PROBLEM, 503: PROBLEM},
     )
     async def course(request: Request, slug: str) -> Response:
         try:
             usable = usable_slug(slug)
         except SlugNotUsable:
             raise CourseUnknown from None
-        return _answer(request, await catalogue.course(usable))
+        found = await catalogue.course(usable)
+        if request.method == "GET":
+            who = await verifier.caller(request)
+            views.note(found.id, who.account_id if who is not None else None, now=datetime.now(UTC))
+        return _answer(request, found)
 
     return routes
 

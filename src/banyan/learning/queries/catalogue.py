@@ -13,7 +13,7 @@ from banyan.contracts import learning as wire
 from banyan.infra.postgres import Database
 from banyan.kit import paging
 from banyan.kit.paging import DEFAULT_LIMIT, CursorNotOurs
-from banyan.learning.domain import CourseUnknown
+from banyan.learning.domain.courses import CourseUnknown
 
 Sort = Literal["newest", "popular"]
 

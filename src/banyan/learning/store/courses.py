@@ -1,4 +1,4 @@
-"""Courses as rows. Times and ids are the caller's; every function runs inside the caller's transaction."""
+"""Courses as rows."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import TypeAlias
 import asyncpg
 
 from banyan.infra.postgres import Connection
-from banyan.learning.domain import (
+from banyan.learning.domain.courses import (
     Content,
     Course,
     CourseId,
@@ -66,8 +66,11 @@ COLUMNS = {
         "kind",
         "preview",
         "duration_seconds",
+        "body",
+        "media",
     ),
     "publication": ("id", "course_id", "version_id", "published_by", "published_at"),
+    "enrolment": ("id", "course_id", "person_id", "enrolled_at"),
 }
 
 INSERT_COURSE = """
@@ -232,6 +235,8 @@ def lesson_records(course_id: CourseId, version_id: VersionId, content: Content)
             lesson.kind,
             lesson.preview,
             lesson.duration_seconds,
+            lesson.body,
+            lesson.media,
         )
         for section_position, section in enumerate(content.sections, start=1)
         for position, lesson in enumerate(section.lessons, start=1)

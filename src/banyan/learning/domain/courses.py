@@ -24,9 +24,11 @@ MOST_OUTCOMES = 20
 MOST_LESSONS = 1000
 HIGHEST_PRICE = 100_000_000
 LONGEST_LESSON_SECONDS = 86_400
+LONGEST_BODY = 50_000
 
 _SLUG = re.compile(r"\w+(?:-\w+)*")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_MEDIA = re.compile(r"[a-z0-9][a-z0-9-]{0,99}\.(?:webm|mp4)")
 _CATEGORY = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
@@ -101,13 +103,16 @@ class LessonKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """A lesson as a version shows it; its id is the same in every version of the course."""
+    """A lesson as a version shows it; its id is the same in every version of the course. `body` is plain text, with
+    empty lines between paragraphs; `media` the name of a file."""
 
     id: LessonId
     title: str
     kind: LessonKind
     preview: bool = False
     duration_seconds: int = 0
+    body: str = ""
+    media: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,10 +221,18 @@ def _checked_section(section: Section) -> Section:
                 lesson,
                 title=_line("lesson title", lesson.title, LONGEST_TITLE),
                 duration_seconds=_number("duration", lesson.duration_seconds, LONGEST_LESSON_SECONDS),
+                body=_text("text of the lesson", lesson.body, LONGEST_BODY),
+                media=_media(lesson.media),
             )
             for lesson in section.lessons
         ),
     )
+
+
+def _media(name: str) -> str:
+    if name and not _MEDIA.fullmatch(name):
+        raise TextNotUsable("A file's name is at most 100 letters a-z, digits and hyphens, then .webm or .mp4.")
+    return name
 
 
 def _line(name: str, text: str, longest: int, *, may_be_empty: bool = False) -> str:

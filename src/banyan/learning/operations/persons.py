@@ -1,0 +1,20 @@
+"""What iam tells of people, in the transaction of the consumer."""
+
+import uuid
+
+from banyan.contracts.events import AccountErased, AccountRegistered, ProfileChanged
+from banyan.infra.postgres import Connection
+from banyan.learning.domain.courses import PersonId
+from banyan.learning.store import persons as store
+
+
+async def note(tx: Connection, event: AccountRegistered | ProfileChanged) -> None:
+    await store.save(tx, _person(event), name=event.pii.name, email=event.pii.email, at=event.at)
+
+
+async def erase(tx: Connection, event: AccountErased) -> None:
+    await store.erase(tx, _person(event), at=event.at)
+
+
+def _person(event: AccountRegistered | ProfileChanged | AccountErased) -> PersonId:
+    return PersonId(uuid.UUID(event.account_id))

@@ -1,0 +1,1 @@
+"""What is read of learning: SQL straight into the types of the answers."""
