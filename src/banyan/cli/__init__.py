@@ -4,6 +4,7 @@ import typer
 
 from banyan.cli import database, lifecycle
 from banyan.cli.gateway import app as gateway
+from banyan.cli.iam import app as iam
 from banyan.cli.route import app as route
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app.command("migrate")(database.migrate)
 app.command("seed")(database.seed)
 app.add_typer(route, name="route")
 app.add_typer(gateway, name="gateway")
+app.add_typer(iam, name="iam")
 
 
 def main() -> None:

@@ -105,6 +105,6 @@ def _fits_old_hash(password: str, known: str) -> bool:
             return bcrypt.checkpw(base64.b64encode(mac), known[3:].encode())
         if known.startswith(("$2y$", "$2b$", "$2a$")):
             return bcrypt.checkpw(given[:_BCRYPT_SEES], known.encode())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, IndexError):
         return False
     return False
