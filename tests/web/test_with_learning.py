@@ -1,23 +1,28 @@
 """The pages over the real `learning` and its PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 import httpx
 import pytest
+from fastapi import APIRouter
 
 from banyan.demo import catalogue
 from banyan.infra import http, migrations
 from banyan.infra.http_client import HttpClient
+from banyan.infra.identity import IamKeys, Verifier
 from banyan.infra.postgres import Database
 from banyan.infra.settings import Settings
-from banyan.learning.http import router
+from banyan.learning.adapters import MediaFolder
+from banyan.learning.domain.media import Signer
+from banyan.learning.http import routers
 from banyan.learning.operations import seed
-from banyan.processes import web
+from banyan.learning.operations.views import Views
 
-from .conftest import BROWSER
+from .conftest import BROWSER, build
 from .markup import Page
 
 DEMO = catalogue.courses(30, people=catalogue.FEWEST_PEOPLE)
@@ -28,11 +33,11 @@ async def visitor(folder: Path, learning_database: Database) -> AsyncIterator[ht
     await migrations.migrate(learning_database, "learning")
     await seed.fill(learning_database, courses=DEMO, people=catalogue.people(catalogue.FEWEST_PEOPLE))
     settings = Settings(data=folder)
-    learning = http.application("learning", [router(learning_database)], settings=settings)
+    learning = http.application("learning", _faces(learning_database, settings), settings=settings)
     stop = asyncio.Event()
     serving = asyncio.create_task(http.serve(learning, http.listening_socket(folder / "internal.sock"), stop=stop))
     private = HttpClient(folder / "internal.sock", "learning")
-    app = web.build(settings, private)
+    app = build(settings, private)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=app), base_url=settings.url, headers=BROWSER
     ) as client:
@@ -89,3 +94,14 @@ async def test_a_place_that_is_none_leads_to_the_first_page(visitor: httpx.Async
 
     assert answer.status_code == 200
     assert answer.url.query in (b"", f"after={after}".encode())
+
+
+def _faces(database: Database, settings: Settings) -> Sequence[APIRouter]:
+    """Nobody is signed in here, so no keys are asked for."""
+    return routers(
+        database,
+        verifier=Verifier(IamKeys(settings), settings),
+        signer=Signer("secret of a test", timedelta(hours=1)),
+        folder=MediaFolder(settings.objects),
+        views=Views(database),
+    )

@@ -40,6 +40,12 @@ _PATHS = {
     "next": '<path d="m7.5 5 5 5-5 5"/>',
     "back": '<path d="m12.5 5-5 5 5 5"/>',
     "refresh": '<path d="M16.5 10a6.5 6.5 0 1 1-2-4.7M16.5 2.8v3.7h-3.7"/>',
+    "person": '<circle cx="10" cy="6.8" r="3.3"/><path d="M3.4 17c.5-3.3 3.1-5.2 6.6-5.2s6.1 1.9 6.6 5.2"/>',
+    "leave": '<path d="M8 3.5H4.5v13H8M8.5 10h8m-3-3 3 3-3 3"/>',
+    "device": '<path d="M3 4.5h14v9H3zM7 16.8h6M10 13.5v3.3"/>',
+    "phone": '<rect x="6" y="2.5" width="8" height="15" rx="1.8"/><path d="M9.2 14.8h1.6"/>',
+    "mail": '<path d="M3 5h14v10.5H3zM3.3 5.6 10 11l6.7-5.4"/>',
+    "list": '<path d="M4 5.5h.1M8 5.5h8.5M4 10h.1M8 10h8.5M4 14.5h.1M8 14.5h8.5"/>',
     "warning": '<path d="M10 3 18 16.8H2zM10 8.2v4M10 14.6v.1"/>',
 }
 

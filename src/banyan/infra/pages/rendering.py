@@ -22,7 +22,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "media-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
 )
 HEADERS = {
     "content-security-policy": CONTENT_SECURITY_POLICY,
@@ -40,7 +41,8 @@ class Pages:
     """One context's pages: `templates` and `locales` are its folders, `names` globals that its templates may call.
 
     `vocabulary` gives the English words of codes in the data (`beginner`); `{{ course.level|word }}` says them in the
-    reader's language, and a code it does not know as it came. Never give `_()` a value: it trusts its text.
+    reader's language, and a code it does not know as it came. Never give `_()` a value: it trusts its text. `about`
+    gives what every page shows of a request, beside what it is rendered with.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class Pages:
         assets: Assets,
         names: Mapping[str, object] | None = None,
         vocabulary: Mapping[str, str] | None = None,
+        about: Callable[[Request], Mapping[str, object]] | None = None,
         secure_cookies: bool = False,
     ) -> None:
+        self._about = about
         self._secure_cookies = secure_cookies
         self._environments = {
             locale: _environment(
@@ -72,7 +76,8 @@ class Pages:
     ) -> Response:
         """The page in the reader's language; templates also get `reader`."""
         who = reader.reader_of(request)
-        text = self._environments[who.locale].get_template(template).render(values, reader=who)
+        always = self._about(request) if self._about is not None else {}
+        text = self._environments[who.locale].get_template(template).render({**always, **values}, reader=who)
         sent = {**HEADERS, "content-language": who.locale, **(headers or {})}
         return Response(text, status, sent, media_type="text/html")
 

@@ -1,0 +1,142 @@
+"""`/account`: the name, the password, where one is signed in, and leaving for good."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from fastapi import APIRouter, Request, Response
+
+from banyan.clients.iam import IamClient
+from banyan.infra.http_client import ServiceAway, ServiceRefused
+from banyan.infra.identity import Caller
+from banyan.infra.pages import Pages
+from banyan.web.pages import answers
+from banyan.web.pages.forms import Forms, Typed
+from banyan.web.pages.visitors import caller_of, on_behalf
+from banyan.web.views import words
+from banyan.web.views.account import session_views
+
+T = TypeVar("T")
+
+HERE = "/account"
+
+Change = Callable[[Request, Caller, Typed], Awaitable[Response]]
+
+
+class WrongField(Exception):
+    """Something that the form itself can tell."""
+
+    def __init__(self, field: str, message: str) -> None:
+        self.field, self.message = field, message
+
+
+def add(routes: APIRouter, shown: Pages, iam: IamClient, forms: Forms) -> None:
+    async def draw(request: Request, caller: Caller, *, status: int = 200, **values: object) -> Response:
+        token = caller.token
+        me, sessions = await asyncio.gather(_unless_away(iam.me(token=token)), _unless_away(iam.sessions(token=token)))
+        done = request.query_params.get("done", "") if request.method == "GET" else ""
+        given: dict[str, object] = {
+            "errors": {},
+            "problem": "",
+            "asked": "",
+            "wait": None,
+            "typed_name": None,
+            **values,
+        }
+        return answers.private(
+            shown,
+            request,
+            "account.html",
+            status=status,
+            me=me,
+            sessions=session_views(sessions.items) if sessions is not None else None,
+            done=done if done in words.DONE else "",
+            **given,
+        )
+
+    async def page(request: Request) -> Response:
+        caller = caller_of(request)
+        return await draw(request, caller) if caller is not None else answers.to_sign_in(request)
+
+    async def change(request: Request) -> Response:
+        caller = caller_of(request)
+        if caller is None:
+            return answers.to_sign_in(request)
+        typed = await forms.read(request)
+        asked = typed.text("do")
+        kept = {"asked": asked, "typed_name": typed.text("name") if asked == "name" else None}
+        if not typed.ours:
+            return await draw(request, caller, status=403, problem="foreign-page", **kept)
+        if asked not in changes:
+            return await draw(request, caller, status=422, problem="unknown-wish")
+        try:
+            return await changes[asked](request, caller, typed)
+        except WrongField as wrong:
+            return await draw(request, caller, status=422, errors={wrong.field: wrong.message}, **kept)
+        except ServiceAway:
+            return await draw(request, caller, status=503, problem="account-away", **kept)
+        except ServiceRefused as refusal:
+            if refusal.status == 401:
+                return answers.to_sign_in(request)
+            field = words.FIELD_OF.get(refusal.slug)
+            errors = {field: refusal.slug} if field else {}
+            problem = "" if field else refusal.slug
+            return await draw(
+                request, caller, status=refusal.status, errors=errors, problem=problem, wait=refusal.retry_after, **kept
+            )
+
+    async def rename(request: Request, caller: Caller, typed: Typed) -> Response:
+        if not typed.text("name"):
+            raise WrongField("name", "name-not-usable")
+        cookies = await iam.rename(typed.text("name"), token=caller.token, headers=on_behalf(request))
+        return answers.onward(f"{HERE}?done=name", cookies=cookies)
+
+    async def change_password(request: Request, caller: Caller, typed: Typed) -> Response:
+        if not typed.secret("old"):
+            raise WrongField("old", "password-missing")
+        if len(typed.secret("password")) < words.SHORTEST_PASSWORD:
+            raise WrongField("password", "password-not-usable")
+        cookies = await iam.change_password(
+            old=typed.secret("old"), new=typed.secret("password"), token=caller.token, headers=on_behalf(request)
+        )
+        return answers.onward(f"{HERE}?done=password-changed", cookies=cookies)
+
+    async def end_session(request: Request, caller: Caller, typed: Typed) -> Response:
+        cookies = await iam.end_session(typed.text("session"), token=caller.token, headers=on_behalf(request))
+        return answers.onward(f"{HERE}?done=session", cookies=cookies)
+
+    async def end_others(request: Request, caller: Caller, typed: Typed) -> Response:
+        cookies = await iam.end_other_sessions(token=caller.token, headers=on_behalf(request))
+        return answers.onward(f"{HERE}?done=sessions", cookies=cookies)
+
+    async def leave(request: Request, caller: Caller, typed: Typed) -> Response:
+        if typed.text("sure") != "yes":
+            raise WrongField("sure", "not-sure")
+        if not typed.secret("leave_password"):
+            raise WrongField("leave_password", "password-missing")
+        try:
+            cookies = await iam.erase(
+                password=typed.secret("leave_password"), token=caller.token, headers=on_behalf(request)
+            )
+        except ServiceRefused as refusal:
+            if refusal.slug in ("wrong-password", "wrong-credentials"):
+                raise WrongField("leave_password", "wrong-password") from None
+            raise
+        return answers.onward("/login?done=left", cookies=cookies)
+
+    changes: dict[str, Change] = {
+        "name": rename,
+        "password": change_password,
+        "end": end_session,
+        "end-others": end_others,
+        "leave": leave,
+    }
+    routes.add_route(HERE, shown.page(page))
+    routes.add_route(HERE, change, methods=["POST"])
+
+
+async def _unless_away(asked: Awaitable[T]) -> T | None:
+    try:
+        return await asked
+    except (ServiceAway, ServiceRefused):
+        return None
