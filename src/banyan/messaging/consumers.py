@@ -5,7 +5,7 @@ import contextlib
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
@@ -44,6 +44,7 @@ class Pace:
 
     seats: int = 64  # events borrowed from the broker at most
     lanes: int = 4  # of them, handled at the same time; each takes a connection of the consumer's database
+    together: int = 16  # of one lane, handled in one transaction
     hold: float = 10.0  # after a kill -9 events come back this late
     handling: float = 20.0
     poll: float = 0.5
@@ -164,24 +165,55 @@ class _Consuming:
         for delivery in lent:
             self._in_flight[delivery.receipt] = now
             by_key.setdefault(delivery.key, []).append(delivery)
-        for deliveries in by_key.values():
-            task = asyncio.create_task(self._handle_in_order(deliveries))
+        bundles: list[list[Delivery]] = [[] for _ in range(min(len(by_key), self._pace.lanes))]
+        for place, deliveries in enumerate(by_key.values()):
+            bundles[place % len(bundles)] += deliveries
+        for bundle in bundles:
+            task = asyncio.create_task(self._handle_bundle(bundle))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _handle_in_order(self, deliveries: list[Delivery]) -> None:
+    async def _handle_bundle(self, bundle: list[Delivery]) -> None:
+        """Events of some keys, each key's in order: several in one transaction, and if that fails one by one."""
         async with self._lanes:
-            for place, delivery in enumerate(deliveries):
-                if self._stopping.is_set():
-                    await self._give_back(deliveries[place:], after=0)
-                    return
-                retry_after = await self._handle(delivery)
-                if retry_after is not None:
-                    # What follows is of the same key: it comes after this one, so it is lent again after it, too.
-                    await self._give_back(deliveries[place:], after=retry_after)
-                    return
-                self._done.append(delivery.receipt)
-                self._woken.set()
+            while bundle and not self._stopping.is_set():
+                part = bundle[: self._pace.together]
+                del bundle[: len(part)]
+                if len(part) > 1 and await self._handle_together(part):
+                    self._settle(part)
+                else:
+                    await self._handle_each(part, bundle)
+            if bundle:
+                await self._give_back(bundle, after=0)
+
+    async def _handle_together(self, part: Sequence[Delivery]) -> bool:
+        """One commit for many, where nothing is wrong with any of them."""
+        try:
+            told = [envelope.decode(delivery.body) for delivery in part]
+            if any(one.type not in self._kinds for one in told):
+                return False
+            async with asyncio.timeout(self._pace.handling):
+                await self._apply(told)
+        except Exception:
+            return False
+        return True
+
+    async def _handle_each(self, part: list[Delivery], bundle: list[Delivery]) -> None:
+        while part:
+            delivery = part.pop(0)
+            retry_after = await self._handle(delivery)
+            if retry_after is None:
+                self._settle([delivery])
+                continue
+            # What follows of the same key is lent again after it, too.
+            held = [one for one in (*part, *bundle) if one.key == delivery.key]
+            for rest in (part, bundle):
+                rest[:] = [one for one in rest if one.key != delivery.key]
+            await self._give_back([delivery, *held], after=retry_after)
+
+    def _settle(self, deliveries: Sequence[Delivery]) -> None:
+        self._done += [delivery.receipt for delivery in deliveries]
+        self._woken.set()
 
     async def _handle(self, delivery: Delivery) -> float | None:
         """Handle one event; answers after how many seconds it shall come again, or None if it is done."""
@@ -190,26 +222,29 @@ class _Consuming:
         except msgspec.DecodeError as fault:
             log.error("parked what is no event", consumer=self.name, receipt=delivery.receipt, reason=str(fault))
             return self._pace.longest_retry
-        names = {"event_id": told.id, "event_type": told.type, "request_id": told.requestid or ""}
-        with structlog.contextvars.bound_contextvars(**names):
-            handler = self._kinds.get(told.type)
-            if handler is None:
+        with _named_in_logs(told):
+            if told.type not in self._kinds:
                 log.error("parked an event of an unknown type", consumer=self.name)
                 return self._pace.longest_retry
             try:
                 async with asyncio.timeout(self._pace.handling):
-                    await self._apply(handler, told)
+                    await self._apply([told])
             except Exception:
                 log.warning("event not handled", consumer=self.name, attempt=delivery.attempts, exc_info=True)
                 return self._pace.retry_after(delivery.attempts)
         return None
 
-    async def _apply(self, handler: Handler, told: Envelope) -> None:
-        event = envelope.event_in(told, handler.kind)
+    async def _apply(self, told: Sequence[Envelope]) -> None:
         async with self._consumer.database.transaction() as tx:
             # First of all: a second delivery waits here for the outcome of the one that is under way.
-            if await tx.fetchval(_REMEMBER, self.name, UUID(told.id)):
-                await handler.handle(tx, event)
+            rows = await tx.fetch(_REMEMBER, self.name, [UUID(one.id) for one in told])
+            new = {str(row["event_id"]) for row in rows}
+            for one in told:
+                if one.id in new:
+                    new.discard(one.id)
+                    with _named_in_logs(one):
+                        handler = self._kinds[one.type]
+                        await handler.handle(tx, envelope.event_in(one, handler.kind))
 
     async def _acknowledge(self) -> None:
         """Forget what is committed, all of it at once. Deleted too late is harmless: the inbox knows."""
@@ -251,4 +286,15 @@ class _Consuming:
             await asyncio.wait_for(self._acknowledge(), self._pace.stopping)
 
 
-_REMEMBER = "INSERT INTO inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING true"
+def _named_in_logs(told: Envelope) -> AbstractContextManager[object]:
+    """Log lines, and the events that a handler adds, name the request that all this came from."""
+    return structlog.contextvars.bound_contextvars(
+        event_id=told.id, event_type=told.type, request_id=told.requestid or ""
+    )
+
+
+# Sorted, so that two deliveries of the same events wait for each other instead of both.
+_REMEMBER = """
+INSERT INTO inbox (consumer, event_id) SELECT $1, id FROM unnest($2::uuid[]) AS id ORDER BY id
+ON CONFLICT DO NOTHING RETURNING event_id
+"""
