@@ -15,9 +15,10 @@ from banyan.contracts.events import AccountErased, AccountRegistered, PersonalDa
 from banyan.infra.postgres import Connection, Database
 from banyan.messaging import Consumer, PgmqBroker, consuming, envelope, on, outbox, relay
 from banyan.messaging.broker import Broker
-from banyan.messaging.consumers import Handle, Pace, _at_once
+from banyan.messaging.consumers import Handle, Pace, at_once
 from banyan.messaging.envelope import Envelope
 from banyan.messaging.subscriptions import SUBSCRIPTIONS, subscription_of
+from tests.messaging.waiting import until
 
 NAME = "learning-from-iam"
 QUEUE = subscription_of(NAME).queue
@@ -58,15 +59,9 @@ async def declared(bus: PgmqBroker) -> PgmqBroker:
     return bus
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
-    async with asyncio.timeout(seconds):
-        while not await condition():
-            await asyncio.sleep(0.02)
-
-
 @asynccontextmanager
 async def relaying(url: str, bus: Broker) -> AsyncIterator[None]:
-    async with relay.relaying({"iam": url}, bus, after=_at_once):
+    async with relay.relaying({"iam": url}, bus, after=at_once):
         yield
 
 

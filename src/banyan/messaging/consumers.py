@@ -74,13 +74,13 @@ class Consumer:
             raise ValueError(f"{self.name} handles {sorted(handled)} but subscriptions.py says {sorted(subscribed)}.")
 
 
-async def _at_once() -> None:
+async def at_once() -> None:
     return None
 
 
 @asynccontextmanager
 async def consuming(
-    broker: Broker, consumers: Sequence[Consumer], *, after: Callable[[], Awaitable[None]] = _at_once
+    broker: Broker, consumers: Sequence[Consumer], *, after: Callable[[], Awaitable[None]] = at_once
 ) -> AsyncIterator[None]:
     """Consume beside the block; at its end, what is in flight is finished and the rest given back.
 
