@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from tools import api, code_map, settings_page
+from tools import api, code_map, events_page, settings_page
 
 ROOT = Path(__file__).parents[1]
 
@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 def pages() -> dict[Path, str]:
     """Every generated file and its fresh content."""
     return {
+        ROOT / "docs/events.md": events_page.page(),
         ROOT / "docs/map.md": code_map.page(),
         ROOT / "docs/settings.md": settings_page.page(),
         **{ROOT / f"docs/api/{name}.json": text for name, text in api.documents().items()},

@@ -22,6 +22,8 @@ def page() -> str:
     lines += [
         "| `BANYAN_<CONTEXT>_DATABASE_URL` | | `postgresql://...` of a database that somebody else runs, for one "
         "context (`GATEWAY`, `LEARNING`). A server whose contexts are all elsewhere is not started. |",
+        "| `BANYAN_RELAY_<OWNER>_URL` | | `postgresql://...` of a context's database (`IAM`, `LEARNING`) with a role "
+        "that may do no more than the relay must: `SELECT` on `event`, `SELECT, DELETE` on `outbox`. |",
         "",
     ]
     return "\n".join(lines)
