@@ -1,5 +1,6 @@
 """What a browser shows and is given: cookies, its address, its name."""
 
+import math
 from datetime import UTC, datetime
 
 from fastapi import Request, Response
@@ -43,12 +44,10 @@ class Cookies:
         self._lifetimes = lifetimes
 
     def give(self, response: Response, issued: Issued) -> None:
-        # The token's own end decides. Its cookie stays as long as the session, or nobody would ask iam to renew it.
-        life = self._lifetimes.session.total_seconds()
-        self._set(response, SESSION_COOKIE, issued.token, life)
+        self._set(response, SESSION_COOKIE, issued.token, self._lifetimes.token.total_seconds())
         self._set(response, FRESH_COOKIE, "1", self._lifetimes.fresh.total_seconds())
         if issued.reference is not None:
-            self._set(response, REFERENCE_COOKIE, issued.reference, life)
+            self._set(response, REFERENCE_COOKIE, issued.reference, self._lifetimes.session.total_seconds())
         if issued.device is not None:
             self._set(response, DEVICE_COOKIE, issued.device, self._lifetimes.device.total_seconds())
 
@@ -59,7 +58,7 @@ class Cookies:
 
     def _set(self, response: Response, name: str, value: str, seconds: float) -> None:
         response.set_cookie(
-            name, value, max_age=int(seconds), path="/", secure=self._secure, httponly=True, samesite="lax"
+            name, value, max_age=math.ceil(seconds), path="/", secure=self._secure, httponly=True, samesite="lax"
         )
 
 
