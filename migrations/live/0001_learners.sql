@@ -1,5 +1,5 @@
 -- What watchers of a course are told: how many learners it has, and what that number was before.
--- Positions count the changes of one course. They are given under the course's row lock, so they commit in their order.
+-- Positions count the changes behind one slug. They are given under the course's row lock, so they commit in their order.
 
 CREATE TABLE course (
     id uuid PRIMARY KEY,
@@ -9,8 +9,8 @@ CREATE TABLE course (
     at timestamptz NOT NULL -- of the newest enrolment told of
 );
 
--- Not unique: a slug may pass from one course to another, and the two events come in any order.
-CREATE INDEX course_by_slug ON course (slug, at DESC);
+-- Not unique: a slug may pass from one course to another, which then goes on from the other's position.
+CREATE INDEX course_by_slug ON course (slug);
 
 -- Where a watcher goes on that was away for a while. Bounded by number when it grows and by age in between.
 CREATE TABLE journal (

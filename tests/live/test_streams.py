@@ -72,6 +72,18 @@ async def test_every_live_process_tells_its_watchers_whoever_recorded_the_count(
         await asyncio.gather(here.read_until(1), there.read_until(1))
 
 
+async def test_the_next_course_of_an_address_goes_on_where_the_last_one_was(school: School, start: Start) -> None:
+    process = await start()
+    async with Watcher(process, path("spring")) as watcher:
+        await school.enrol(learners=7)
+        await watcher.read_until(1)
+        school.replace("spring")
+        await school.enrol()
+        await watcher.read_until(2)
+
+    assert [event.count for event in watcher.heard] == [7, 1]
+
+
 @pytest.mark.parametrize("how", ["header", "query"])
 async def test_who_was_away_is_told_every_count_since(school: School, start: Start, how: str) -> None:
     process = await start()

@@ -7,11 +7,11 @@ from banyan.live import domain
 from banyan.live.domain import Count
 
 LATEST = """
-SELECT DISTINCT ON (slug) slug, position, learners FROM course WHERE slug = ANY($1) ORDER BY slug, at DESC
+SELECT DISTINCT ON (slug) slug, position, learners FROM course WHERE slug = ANY($1) ORDER BY slug, position DESC
 """
 
 SINCE = """
-WITH watched AS (SELECT id FROM course WHERE slug = $1 ORDER BY at DESC LIMIT 1)
+WITH watched AS (SELECT id FROM course WHERE slug = $1 ORDER BY position DESC LIMIT 1)
 SELECT position, learners FROM journal WHERE course_id = (SELECT id FROM watched) AND position > $2
 ORDER BY position LIMIT $3
 """

@@ -8,12 +8,15 @@ from banyan.live.adapters import CHANNEL
 
 # One statement and so one round trip: the consumer's pace is this. The course's row lock orders the positions.
 RECORD = """
-WITH moved AS (
-    INSERT INTO course (id, slug, learners, position, at) VALUES ($1, $2, $3, 1, $4)
+WITH reached AS (
+    SELECT coalesce(max(position), 0) AS position FROM course WHERE slug = $2
+), moved AS (
+    INSERT INTO course (id, slug, learners, position, at)
+    SELECT $1::uuid, $2::text, $3::integer, reached.position + 1, $4::timestamptz FROM reached
     ON CONFLICT (id) DO UPDATE SET
         slug = excluded.slug,
         learners = excluded.learners,
-        position = course.position + 1,
+        position = greatest(course.position, (SELECT position FROM reached)) + 1,
         at = greatest(course.at, excluded.at)
     WHERE excluded.learners > course.learners OR excluded.at > course.at + $5::interval
     RETURNING id, slug, learners, position
