@@ -1,7 +1,6 @@
 """PGMQ on the database `bus`: topics to queues, in PostgreSQL and nothing else."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -94,9 +93,10 @@ class PgmqBroker:
         try:
             yield signal
         finally:
-            listener.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await listener
+            # wait_for of Python 3.11 can swallow a cancellation that meets the failure it waits for.
+            while not listener.done():
+                listener.cancel()
+                await asyncio.wait([listener], timeout=0.1)
 
     async def close(self) -> None:
         await self._bus.close()
