@@ -29,9 +29,7 @@ def documents() -> dict[str, str]:
         folder=MediaFolder(settings.objects),
         views=Views(nowhere),
     )
-    applications: dict[str, FastAPI] = {
-        "learning": http.application("learning", learning, settings=settings)
-    }
+    applications: dict[str, FastAPI] = {"learning": http.application("learning", learning, settings=settings)}
     return {
         name: json.dumps(app.openapi(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         for name, app in applications.items()

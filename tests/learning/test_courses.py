@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from banyan.kit import ids
-from banyan.learning import domain
+from banyan.learning.domain import courses as domain
 from banyan.learning.domain.courses import VersionId
 from banyan.learning.queries.catalogue import Catalogue, Filter
 

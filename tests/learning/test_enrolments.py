@@ -96,9 +96,7 @@ async def test_who_took_a_course_while_it_was_free_keeps_it(school: School, clas
     course = await school.publish("spring-boot")
     learner = Person()
     await classroom.enrol("spring-boot", learner)
-    draft = await school.courses.write_draft(
-        course_id=course.id, revision=1, content=content(price=55_000), now=START
-    )
+    draft = await school.courses.write_draft(course_id=course.id, revision=1, content=content(price=55_000), now=START)
     await school.courses.publish(course_id=course.id, version_id=draft.id, by=school.instructor, now=START)
 
     assert (await classroom.enrol("spring-boot", learner)).status_code == 200
@@ -113,7 +111,9 @@ async def test_what_is_no_published_course_is_not_found(school: School, classroo
     await school.draft("draft")
 
     answer = await classroom.http.post(
-        "/api/v1/enrolments", content=json.dumps({"course": slug}), headers={**Person().headers, "content-type": "application/json"}
+        "/api/v1/enrolments",
+        content=json.dumps({"course": slug}),
+        headers={**Person().headers, "content-type": "application/json"},
     )
 
     assert (answer.status_code, answer.json()["type"]) == (404, "/_banyan/problems/course-unknown")
@@ -150,7 +150,9 @@ async def test_my_courses_come_newest_first_page_by_page(school: School, classro
     assert pages == [["course-4", "course-3"], ["course-2", "course-1"], ["course-0"]]
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "after=made-up", "after=%00", "after=" + "A" * 501])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=101", "limit=x", "after=made-up", "after=%00", "after=" + "A" * 501]
+)
 async def test_a_page_that_cannot_be_is_refused(classroom: Classroom, query: str) -> None:
     assert (await classroom.get(f"/api/v1/enrolments?{query}", Person())).status_code == 422
 

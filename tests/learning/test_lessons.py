@@ -14,14 +14,16 @@ from .school import START, School, content, section
 from .test_enrolments import told
 
 
-def video(title: str, seconds: int = 100, **other: object) -> Lesson:
+def video(title: str, seconds: int = 100, *, preview: bool = False) -> Lesson:
+    lesson_id = LessonId(uuid.uuid4())
     return Lesson(
-        id=LessonId(uuid.uuid4()), title=title, kind=LessonKind.VIDEO, duration_seconds=seconds, media="clip.webm", **other
-    )  # type: ignore[arg-type]
+        id=lesson_id, title=title, kind=LessonKind.VIDEO, duration_seconds=seconds, media="clip.webm", preview=preview
+    )
 
 
 def reading(title: str) -> Lesson:
-    return Lesson(id=LessonId(uuid.uuid4()), title=title, kind=LessonKind.TEXT, duration_seconds=60, body="한 줄\n\n두 줄")
+    lesson_id = LessonId(uuid.uuid4())
+    return Lesson(id=lesson_id, title=title, kind=LessonKind.TEXT, duration_seconds=60, body="한 줄\n\n두 줄")
 
 
 INTRO, FIRST, SECOND, LAST = video("소개", preview=True), video("하나"), reading("읽기"), video("끝")
@@ -35,11 +37,12 @@ async def course(school: School) -> str:
 
 
 async def republish(school: School, written: Content) -> None:
-    course_id, revision, version = await school.database.fetchrow(
-        "SELECT c.id, v.revision, v.id FROM course c JOIN course_version v ON v.id = c.draft_version_id"
-    )  # type: ignore[misc]
-    draft = await school.courses.write_draft(course_id=course_id, revision=revision, content=written, now=START)
-    await school.courses.publish(course_id=course_id, version_id=draft.id, by=school.instructor, now=START)
+    row = await school.database.fetchrow(
+        "SELECT c.id, v.revision FROM course c JOIN course_version v ON v.id = c.draft_version_id"
+    )
+    assert row is not None
+    draft = await school.courses.write_draft(course_id=row["id"], revision=row["revision"], content=written, now=START)
+    await school.courses.publish(course_id=row["id"], version_id=draft.id, by=school.instructor, now=START)
 
 
 async def shown_percents(classroom: Classroom, who: Person) -> set[int]:
@@ -117,8 +120,8 @@ async def test_a_course_is_completed_lesson_by_lesson(school: School, course: st
     assert [answer["course_percent"] for answer in heard] == [25, 50, 75, 97, 100, 100]
     assert [answer["course_completed"] for answer in heard] == [False] * 4 + [True] * 2
     assert [answer["lesson"]["completed"] for answer in heard] == [True, True, True, False, True, True]
-    assert [len(await told(school.database, f"banyan.learning.{kind}.v1")) for kind in
-            ("lesson-started", "lesson-completed", "course-completed")] == [4, 4, 1]
+    kinds = ("lesson-started", "lesson-completed", "course-completed")
+    assert [len(await told(school.database, f"banyan.learning.{kind}.v1")) for kind in kinds] == [4, 4, 1]
     assert (await classroom.get("/api/v1/enrolments", learner)).json()["items"][0]["completed_at"] is not None
 
 
@@ -165,7 +168,9 @@ async def test_resume_is_the_lesson_last_heard_of_until_it_is_completed(course: 
     assert await resume() == "소개"
 
 
-async def test_a_late_heartbeat_adds_what_was_watched_and_leaves_the_position(course: str, classroom: Classroom) -> None:
+async def test_a_late_heartbeat_adds_what_was_watched_and_leaves_the_position(
+    course: str, classroom: Classroom
+) -> None:
     learner, now = Person(), datetime.now(UTC)
     await classroom.enrol(course, learner)
     await classroom.hear(FIRST.id, learner, position_seconds=60, watched=[[50, 60]], sent_at=now.isoformat())

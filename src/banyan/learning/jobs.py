@@ -20,3 +20,5 @@ async def tell_views(views: Views, *, pause_seconds: float = PAUSE_SECONDS) -> N
             await views.tell()
         except DatabaseAway:
             log.warning("views wait for the database")
+        except Exception:
+            log.exception("views could not be told")

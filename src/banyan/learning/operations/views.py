@@ -22,6 +22,10 @@ class Views:
         self._waiting: list[CourseViewed] = []
         self._dropped = 0
 
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
     def note(self, course_id: str, account_id: str | None, *, now: datetime) -> None:
         if len(self._waiting) < MOST_WAITING:
             self._waiting.append(CourseViewed(course_id=course_id, account_id=account_id, at=now))
