@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from banyan.contracts.identity import SESSION_HEADER
 from banyan.gateway.domain.defaults import default_routes
 from banyan.gateway.domain.traffic import Traffic
 from banyan.gateway.operations.routes import Routes
@@ -19,9 +20,11 @@ from banyan.infra.supervisor.state import ChildState, SupervisorState
 from banyan.processes import gateway
 from tests.conftest import Postgres
 from tests.fakes.front_door import RecordingFrontDoor
+from tests.gateway.envoy.people import Iam
 from tests.gateway.planes import Plane, control_plane
 
-DEFAULTS = default_routes(demo=True, other_old_site=False)
+_FEW = ("courses", "course", "api")
+DEFAULTS = tuple(route for route in default_routes(demo=True, other_old_site=False) if route.name in _FEW)
 
 
 @pytest.fixture
@@ -50,20 +53,31 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
+def iam() -> Iam:
+    return Iam()
+
+
+def passed_on(iam: Iam) -> dict[str, str]:
+    """What Envoy adds to the request of somebody with a token of this iam."""
+    return {SESSION_HEADER: iam.session}
+
+
+@pytest.fixture
 def traffic() -> Traffic:
     return Traffic()
 
 
 @pytest.fixture
 async def browser(
-    settings: Settings, routes: Routes, traffic: Traffic, gateway_database: Database
+    settings: Settings, routes: Routes, traffic: Traffic, gateway_database: Database, iam: Iam
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser on this machine, as Envoy would pass it on."""
-    app = gateway.application(settings, routes, traffic, gateway_database)
+    """An operator's browser, as Envoy would pass it on."""
+    app = gateway.application(settings, routes, traffic, gateway_database, iam)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app),
         base_url="http://127.0.0.1:8000",
-        headers={"accept": "text/html", "x-forwarded-for": "127.0.0.1", "accept-language": "en"},
+        headers={"accept": "text/html", "x-forwarded-for": "127.0.0.1", "accept-language": "en", **passed_on(iam)},
+        cookies={"banyan_session": iam.token(roles="operator")},
     ) as client:
         yield client
 

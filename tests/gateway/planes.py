@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from banyan import cli
 from banyan.infra import http
-from tests.gateway.envoy.fronts import Front, front
+from tests.gateway.envoy.fronts import Front
+from tests.gateway.envoy.people import Iam, people
 
 
 @dataclass(slots=True)
@@ -22,6 +23,7 @@ class Plane:
 
     door: Front
     database_url: str
+    iam: Iam
     process: asyncio.subprocess.Process | None = None
     listener: socket.socket = field(init=False)
 
@@ -59,8 +61,8 @@ class Plane:
 
 @contextlib.asynccontextmanager
 async def control_plane(database_url: str) -> AsyncIterator[Plane]:
-    async with front(legacy="demo") as door:
-        running = Plane(door, database_url)
+    async with people(kept=False) as crowd:
+        running = Plane(crowd.door, database_url, crowd.iam)
         await running.start()
         try:
             yield running

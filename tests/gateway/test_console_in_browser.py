@@ -5,7 +5,14 @@ from playwright.async_api import expect
 
 from tests.gateway.conftest import children, supervise
 from tests.gateway.planes import Plane
-from tests.journeys.browser import visitor
+from tests.journeys.browser import Visitor, visitor
+
+
+async def sign_in(seen: Visitor, plane: Plane) -> None:
+    token = plane.iam.token(roles="operator")
+    ours = {"banyan_session": token, "banyan_fresh": "1", "banyan_ref": "r" * 43}
+    site = f"http://127.0.0.1:{plane.door.settings.port}"
+    await seen.context.add_cookies([{"name": name, "value": value, "url": site} for name, value in ours.items()])
 
 
 def url(plane: Plane) -> str:
@@ -17,15 +24,17 @@ def url(plane: Plane) -> str:
 )
 async def test_it_fits_its_window(plane: Plane, locale: str, dark: bool, width: int) -> None:
     async with visitor(locale=locale, dark=dark, width=width, height=1000) as seen:
+        await sign_in(seen, plane)
         await seen.page.goto(url(plane))
 
-        await expect(seen.page.locator("#routes tbody tr")).to_have_count(4)
+        await expect(seen.page.locator("#routes tbody tr")).to_have_count(14)
         assert await seen.page.evaluate("document.documentElement.scrollWidth") == width
         await seen.screenshot(f"{locale[:2]}-{'dark' if dark else 'light'}-{width}", whole_page=True)
 
 
 async def test_a_button_moves_a_route_and_nothing_else_moves(plane: Plane) -> None:
     async with visitor(locale="en-GB", height=500) as seen:
+        await sign_in(seen, plane)
         page = seen.page
         await page.goto(url(plane))
         await page.locator("#requests-table summary").click()
@@ -42,6 +51,7 @@ async def test_a_button_moves_a_route_and_nothing_else_moves(plane: Plane) -> No
 
 async def test_what_changes_elsewhere_appears_by_itself(plane: Plane) -> None:
     async with visitor(locale="en-GB") as seen:
+        await sign_in(seen, plane)
         await seen.page.goto(url(plane))
         await expect(seen.page.locator("#trouble")).to_contain_text("Nothing is wrong.")
 
@@ -54,6 +64,7 @@ async def test_what_changes_elsewhere_appears_by_itself(plane: Plane) -> None:
 
 async def test_every_button_works_without_script(plane: Plane) -> None:
     async with visitor(locale="ko-KR", javascript=False) as seen:
+        await sign_in(seen, plane)
         page = seen.page
         await page.goto(url(plane))
 
@@ -72,6 +83,7 @@ async def test_every_button_works_without_script(plane: Plane) -> None:
 
 async def test_it_says_when_its_own_process_is_gone_and_recovers(plane: Plane) -> None:
     async with visitor(locale="en-GB", tolerated=[r"Failed to load resource"]) as seen:
+        await sign_in(seen, plane)
         await seen.page.goto(url(plane))
         await plane.kill()
 

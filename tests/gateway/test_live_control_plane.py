@@ -87,7 +87,7 @@ async def test_the_kill_switch_needs_no_control_plane(plane: Plane) -> None:
 
     code, out, _ = await plane.banyan("gateway", "kill-switch", "on")
     assert code == 0
-    assert "stay there: api" in out
+    assert "stay there: account, api, enrolment" in out
     assert await plane.side("/courses/x") == "old"
     assert await plane.side("/api/v1/courses") == "new"
 

@@ -14,6 +14,7 @@ from banyan.gateway.http.console import Console
 from banyan.gateway.operations.routes import Routes
 from banyan.infra import http, postgres
 from banyan.infra.http_client import HttpClient
+from banyan.infra.identity import Keys, Verifier
 from banyan.infra.postgres import Database
 from banyan.infra.settings import Settings
 
@@ -30,7 +31,7 @@ async def run(settings: Settings) -> None:
     ]
     try:
         listener = http.inherited_or_own_socket(settings, "gateway")
-        await http.serve(application(settings, routes, traffic, database), listener)
+        await http.serve(application(settings, routes, traffic, database, trust), listener)
     finally:
         for task in beside:
             task.cancel()
@@ -41,8 +42,8 @@ async def run(settings: Settings) -> None:
         await database.close()
 
 
-def application(settings: Settings, routes: Routes, traffic: Traffic, database: Database) -> FastAPI:
-    console = Console(settings, routes, traffic, database)
+def application(settings: Settings, routes: Routes, traffic: Traffic, database: Database, keys: Keys) -> FastAPI:
+    console = Console(settings, routes, traffic, database, Verifier(keys, settings))
     return http.application(
         "gateway",
         [control.router(routes, database), health.router(settings), console.router()],

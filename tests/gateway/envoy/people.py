@@ -48,6 +48,9 @@ class Iam:
         signer = key or self.keys[-1]
         return jwt.encode({"alg": "ES256", "kid": signer.kid}, given, signer, algorithms=["ES256"])
 
+    async def find(self, kid: str) -> ECKey | None:
+        return next((key for key in self.keys if key.kid == kid), None)
+
     def cookies(self, *names: str, token: str | None = None) -> str:
         """A Cookie header with these of ours: session, fresh, ref."""
         values = {"session": token or self.token(), "fresh": "1", "ref": "r" * 43}

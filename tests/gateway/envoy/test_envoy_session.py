@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.gateway.envoy.people import MINHO, SUZY, Iam, People, people, set_cookies
+from tests.gateway.envoy.people import SUZY, People, people
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

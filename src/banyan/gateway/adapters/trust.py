@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 import structlog
 from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
 
 from banyan.contracts import iam as wire
 from banyan.gateway.adapters import envoy, worlds
@@ -46,6 +47,8 @@ class Trust:
         self._admin = Admin(settings.run / ADMIN_SOCKET)
         self._iam = HttpClient(settings.socket("iam"), "iam", timeout=_ANSWER_SECONDS, limit=2)
         self._known: Known | None = None
+        self._public: dict[str, ECKey] = {}
+        self._read_from = identities.NO_KEYS
         self._refused: set[str] = set()
         self._complaint = ""
 
@@ -69,6 +72,14 @@ class Trust:
             self._known = known
         for name, config in self._filters(known).items():
             await self._deliver(name, config)
+
+    async def find(self, kid: str) -> ECKey | None:
+        """The key of that id, for the console's own look at tokens."""
+        known = self._load() if self._known is None else self._known
+        if known.jwks != self._read_from:
+            self._public = identity.public_keys(known.jwks)
+            self._read_from = known.jwks
+        return self._public.get(kid)
 
     async def close(self) -> None:
         await self._iam.close()

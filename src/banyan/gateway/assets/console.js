@@ -3,8 +3,14 @@ const main = document.querySelector("main[data-now]");
 const EVERY = 2000;
 const PATIENCE = 5000;
 
+// Signed out meanwhile: the page itself knows where to sign in.
+function checkIn(answer) {
+  if (answer.status === 401 || answer.status === 403) location.reload();
+}
+
 async function look() {
   const answer = await fetch(main.dataset.now, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+  checkIn(answer);
   if (!answer.ok) throw new Error(String(answer.status));
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of fresh.querySelectorAll("[data-part]")) place(part);
@@ -37,6 +43,7 @@ document.addEventListener("submit", async (event) => {
   button.ariaDisabled = "true"; // not `disabled`, which would lose the focus
   try {
     const answer = await fetch(form.action, { method: "POST", body, signal: AbortSignal.timeout(30000) });
+    checkIn(answer);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const refused = page.getElementById("refused");
     if (!refused) throw new Error(String(answer.status));

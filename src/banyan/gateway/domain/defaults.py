@@ -7,10 +7,10 @@ _PEOPLE = (
     ("login", "/login", True),
     ("logout", "/logout", True),
     ("signup", "/signup", True),
+    ("enrolment", "/courses/{slug}/enrolment", False),
     ("learn", "/learn/*", False),
     ("me", "/me", False),
     ("account", "/account", False),
-    ("account-parts", "/account/*", False),
     ("reset", "/reset", False),
     ("reset-link", "/reset/{token}", False),
 )

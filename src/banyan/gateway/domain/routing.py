@@ -16,6 +16,7 @@ REST = "_rest"
 _ANYTHING: Config = {"prefix": ""}
 _HEALTH_TIMEOUT = 3.0
 _MEDIA_SILENCE = 60.0
+_PEOPLE = "/_banyan/(login|logout|signup|reset)(/[^/]+)?"
 # Never meant for anybody behind the gateway: our own mark, and what Envoy adds for its kin.
 _KEPT_BACK = (matching.STREAM_HEADER, "x-envoy-external-address", "x-envoy-expected-rq-timeout-ms")
 
@@ -118,12 +119,15 @@ def _own_paths(found: Routing, world: World) -> None:
     # A film lasts as long as it does.
     media = dataclasses.replace(destinations.new("_media", world, "learning", timeout=0), idle=_MEDIA_SILENCE)
     mail = destinations.new("_mail", world, "iam")
+    # Signing in works whoever answers /login, so that an operator gets at the console.
+    people = destinations.new("_people", world, "web", rewrite=("^/_banyan/", "/"))
     entries = [
         *found.leading("_health", {"path": "/_banyan/health"}, health),
         *found.leading("_console", {"path_separated_prefix": "/_banyan/console"}, console),
         *_api(found, "_api", "/_banyan/api/v1", world, {}),
         *found.leading("_media", {"prefix": "/_banyan/media/"}, media),
         *found.leading("_mail", {"path_separated_prefix": "/_banyan/mail"}, mail),
+        *found.leading("_people", {"safe_regex": {"regex": _PEOPLE}}, people),
         *found.leading("_own", {"path_separated_prefix": "/_banyan"}, web),
     ]
     found.rows.append(("_banyan", entries))

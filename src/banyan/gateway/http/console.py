@@ -11,10 +11,12 @@ from starlette.exceptions import HTTPException
 from banyan.contracts.gateway import RouteChange, Side
 from banyan.gateway import queries
 from banyan.gateway.domain.traffic import Traffic
-from banyan.gateway.http import charts, guard, view
+from banyan.gateway.http import charts, view
+from banyan.gateway.http.guard import Guard
 from banyan.gateway.operations.routes import Routes
 from banyan.infra import pages
 from banyan.infra.http import REQUEST_ID
+from banyan.infra.identity import SignedOut, Verifier
 from banyan.infra.postgres import Database, DatabaseAway
 from banyan.infra.settings import Settings
 from banyan.kit.errors import Refusal
@@ -29,8 +31,11 @@ _SIDES: dict[str, Side] = {"old": "old", "new": "new"}
 class Console:
     """Serves its own assets, so that it stands when the rest does not."""
 
-    def __init__(self, settings: Settings, routes: Routes, traffic: Traffic, database: Database) -> None:
+    def __init__(
+        self, settings: Settings, routes: Routes, traffic: Traffic, database: Database, verifier: Verifier
+    ) -> None:
         self._settings = settings
+        self._guard = Guard(verifier, routes)
         self._routes = routes
         self._traffic = traffic
         self._database = database
@@ -66,16 +71,18 @@ class Console:
         )
 
     async def _page(self, request: Request) -> Response:
-        guard.check_reader(request, self._settings)
+        try:
+            await self._guard.check(request)
+        except SignedOut:
+            return _onward(self._guard.sign_in_for(HOME))
         return self._pages.remember(request) or await self._shown(request, "console.html")
 
     async def _now(self, request: Request) -> Response:
-        guard.check_reader(request, self._settings)
+        await self._guard.check(request)
         return await self._shown(request, "now.html")
 
     async def _move(self, request: Request, name: str) -> Response:
-        guard.check_reader(request, self._settings)
-        guard.check_writer(request)
+        await self._guard.check(request)
         side = _SIDES.get(str((await request.form()).get("side")))
         if side is None:
             raise HTTPException(422, "The side is old or new.")
@@ -83,11 +90,10 @@ class Console:
             await self._routes.move(name, side=side)
         except Refusal as refusal:
             return await self._shown(request, "console.html", refusal=refusal)
-        return _back(f"#route-{name}")
+        return _onward(f"{HOME}#route-{name}")
 
     async def _kill_switch(self, request: Request) -> Response:
-        guard.check_reader(request, self._settings)
-        guard.check_writer(request)
+        await self._guard.check(request)
         wanted = (await request.form()).get("switch")
         if wanted not in ("on", "off"):
             raise HTTPException(422, "The switch is on or off.")
@@ -95,7 +101,7 @@ class Console:
             await self._routes.switch(on=wanted == "on")
         except Refusal as refusal:
             return await self._shown(request, "console.html", refusal=refusal)
-        return _back("")
+        return _onward(HOME)
 
     async def _shown(self, request: Request, template: str, *, refusal: Refusal | None = None) -> Response:
         now = datetime.now(UTC)
@@ -119,5 +125,5 @@ class Console:
         return self._changes
 
 
-def _back(fragment: str) -> Response:
-    return Response(status_code=303, headers={"location": HOME + fragment, "cache-control": "no-store"})
+def _onward(address: str) -> Response:
+    return Response(status_code=303, headers={"location": address, "cache-control": "no-store"})
