@@ -99,6 +99,7 @@ class Watcher:
     retries: list[int] = field(default_factory=list)
     beats: int = 0
     ended: bool = False  # in order, by the last chunk
+    _reading: "asyncio.Task[None] | None" = None
 
     async def __aenter__(self) -> "Watcher":
         self.reader, self.writer = await asyncio.open_unix_connection(str(self.process.socket))
@@ -113,12 +114,34 @@ class Watcher:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
         self.writer.close()
         with contextlib.suppress(OSError):
             await self.writer.wait_closed()
 
-    async def read(self) -> None:
-        """Everything until the stream ends, in order or not."""
+    def read(self) -> "asyncio.Task[None]":
+        """Everything until the stream ends, in order or not. Who does not ask for this takes nothing."""
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read())
+        return self._reading
+
+    async def read_for(self, seconds: float) -> "Watcher":
+        """Read for a while, where nothing is expected."""
+        await asyncio.wait([self.read()], timeout=seconds)
+        return self
+
+    async def read_until(self, position: int, *, seconds: float = 15) -> "Watcher":
+        """Read until told that position, or a later one."""
+        reading = self.read()
+        async with asyncio.timeout(seconds):
+            while not self.heard or self.heard[-1].position < position:
+                assert not reading.done(), self
+                await asyncio.sleep(0.005)
+        return self
+
+    async def _read(self) -> None:
         text = b""
         try:
             while size := int(await self.reader.readline() or b"0", 16):
@@ -129,25 +152,6 @@ class Watcher:
             self.ended = not self.reader.at_eof()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
-
-    async def read_for(self, seconds: float) -> "Watcher":
-        """Read for a while, where nothing is expected."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.read()
-        return self
-
-    async def read_until(self, position: int, *, seconds: float = 15) -> "Watcher":
-        """Read until told that position, or a later one."""
-        reading = asyncio.create_task(self.read())
-        try:
-            async with asyncio.timeout(seconds):
-                while not self.heard or self.heard[-1].position < position:
-                    assert not reading.done(), self
-                    await asyncio.sleep(0.005)
-        finally:
-            reading.cancel()
-        return self
 
     def _take(self, event: str) -> None:
         fields = dict(line.split(":", 1) for line in event.split("\n"))

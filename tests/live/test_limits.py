@@ -26,7 +26,7 @@ async def test_who_takes_nothing_is_cut_off_and_the_others_go_on(school: School,
     process = await start(live_watchers="2", live_drain_seconds="0.4")
     async with Watcher(process, path("spring")) as slow, Watcher(process, path("spring")) as quick:
         slow.writer.transport.pause_reading()
-        reading = asyncio.create_task(quick.read())
+        quick.read()
         async with Watcher(process, path("spring")) as third:
             assert third.status == 503
 
@@ -35,15 +35,8 @@ async def test_who_takes_nothing_is_cut_off_and_the_others_go_on(school: School,
             await asyncio.sleep(0.001)
 
         await _admitted(process)
-        await quick_is_at(quick, 400)
-        reading.cancel()
+        await quick.read_until(400)
     assert quick.positions == sorted(set(quick.positions))
-
-
-async def quick_is_at(watcher: Watcher, position: int) -> None:
-    async with asyncio.timeout(10):
-        while not watcher.heard or watcher.heard[-1].position < position:
-            await asyncio.sleep(0.01)
 
 
 async def test_the_place_of_who_has_gone_is_free_at_once(start: Start) -> None:
