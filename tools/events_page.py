@@ -15,7 +15,8 @@ def page() -> str:
         "",
         "Generated from `src/banyan/contracts/events.py` and `src/banyan/messaging/subscriptions.py`; `make fresh`",
         "writes it anew. Each event is a CloudEvents 1.0 object: `type` as below, `source` the context that tells it,",
-        "`subject` the key that order is kept by, `data` the fields. `guides/add-a-consumer.md` shows how to hear of one.",
+        "`subject` the key that order is kept by, `data` the fields. `guides/add-a-consumer.md` shows how to hear",
+        "of one.",
         "",
     ]
     for event in sorted(get_args(Event), key=lambda event: event.TYPE):

@@ -1,0 +1,124 @@
+"""The relay's patience: what is away, hangs or is cut off costs a delay and no event."""
+
+import asyncio
+import tempfile
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from banyan.contracts.events import AccountErased
+from banyan.infra import databases, migrations
+from banyan.infra.postgres import Database
+from banyan.infra.settings import Settings
+from banyan.messaging import PgmqBroker, outbox, relay
+from banyan.messaging.consumers import at_once
+from banyan.messaging.memory import MemoryBroker
+from banyan.messaging.subscriptions import SUBSCRIPTIONS, subscription_of
+from tests.messaging.waiting import until
+
+QUEUE = subscription_of("learning-from-iam").queue
+
+
+async def tell(database: Database, key: str = "a", times: int = 1) -> None:
+    async with database.transaction() as tx:
+        for _ in range(times):
+            await outbox.add(tx, AccountErased(account_id=key, at=datetime.now(UTC)))
+
+
+async def empty(database: Database) -> bool:
+    return not await database.fetchval("SELECT count(*) FROM outbox")
+
+
+async def test_one_database_that_hangs_keeps_the_others_events_not_waiting(
+    iam: Database, iam_url: str, bus: PgmqBroker
+) -> None:
+    await bus.declare(SUBSCRIPTIONS)
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+
+        async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+            with suppress(ConnectionError):
+                await reader.read()
+
+        hung = await asyncio.start_unix_server(say_nothing, Path(folder) / ".s.PGSQL.5432")
+        sources = {"learning": f"postgresql://x@/x?host={folder}&port=5432", "iam": iam_url}
+        async with relay.relaying(sources, bus, after=at_once):
+            for _ in range(3):
+                await tell(iam)
+                await until(lambda: empty(iam), 2)
+        hung.close()
+
+
+async def test_sessions_that_are_cut_off_are_opened_again_and_nothing_is_lost(
+    iam: Database, iam_url: str, bus: PgmqBroker, bus_url: str
+) -> None:
+    await bus.declare(SUBSCRIPTIONS)
+    at_bus = Database(bus_url, size=1)
+    async with relay.relaying({"iam": iam_url}, bus, after=at_once):
+        for _ in range(3):
+            await tell(iam, times=20)
+            for database in (iam, at_bus):
+                await database.fetch(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            await until(lambda: empty(iam))
+    assert await at_bus.fetchval(f"SELECT count(DISTINCT message->>'id') FROM pgmq.q_{QUEUE}") == 60
+    await at_bus.close()
+
+
+async def test_a_missed_notification_costs_half_a_second(iam: Database, iam_url: str) -> None:
+    broker = MemoryBroker()
+    await broker.declare(SUBSCRIPTIONS)
+    async with iam.connection() as connection:
+        await connection.execute("ALTER TABLE outbox DISABLE TRIGGER outbox_wakes_relay")
+    async with relay.relaying({"iam": iam_url}, broker, after=at_once):
+        await asyncio.sleep(0.3)
+        await tell(iam)
+        await until(lambda: empty(iam), 2)
+    assert len(await broker.read(QUEUE, seats=9, hold=1)) == 1
+
+
+async def test_a_long_outbox_goes_in_batches_that_fit_in_memory(iam: Database, iam_url: str) -> None:
+    broker = MemoryBroker()
+    await broker.declare(SUBSCRIPTIONS)
+    await tell(iam, times=relay.LARGEST_BATCH + 1)
+    async with iam.transaction() as tx:
+        await tx.execute(
+            "WITH big AS (INSERT INTO event SELECT gen_random_uuid(), 'banyan.iam.account-erased.v1', 'b',"
+            " jsonb_build_object('x', (SELECT string_agg(md5(n::text || g), '') FROM generate_series(1, 8000) AS n)),"
+            " now() FROM generate_series(1, 40) g RETURNING id) INSERT INTO outbox (event_id) SELECT id FROM big"
+        )
+    session = relay.Session(iam_url, broker)
+    await session.open()
+    await session.become_the_only_one()
+    moved = []
+    while batch := await session.move():
+        moved.append(batch)
+    session.end()
+    assert moved[0] == relay.LARGEST_BATCH
+    assert sum(moved) == relay.LARGEST_BATCH + 41
+    assert len(moved) > 3, "ten megabytes do not go at once"
+
+
+def test_where_a_server_is_elsewhere_its_urls_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings.read({"BANYAN_DATA": str(tmp_path)})
+    settings.make_folders()
+    assert databases.relay_url(settings, "iam").startswith("postgresql://relay:")
+    assert databases.bus_url(settings, "live").startswith("postgresql://live:")
+    monkeypatch.setenv("BANYAN_RELAY_IAM_URL", "postgresql://r@db/iam")
+    monkeypatch.setenv("BANYAN_BUS_DATABASE_URL", "postgresql://b@db/bus")
+    assert databases.relay_url(settings, "iam") == "postgresql://r@db/iam"
+    assert databases.bus_url(settings, "live") == "postgresql://b@db/bus"
+
+
+def test_a_packaged_migration_is_taken_only_as_it_was_checked() -> None:
+    [pgmq, *_] = migrations.numbered("bus")
+    assert "CREATE FUNCTION pgmq.send_topic" not in pgmq[1]
+    assert "pgmq.send_topic" in migrations.complete(pgmq[1])
+    with pytest.raises(migrations.MigrationError, match="pinned"):
+        migrations.complete(f"-- include pgmq/sql/pgmq.sql sha256 {'0' * 64}")
+    with pytest.raises(migrations.MigrationError, match="not installed"):
+        migrations.complete(f"-- include no_such_package_{uuid4().hex}/x.sql sha256 {'0' * 64}")
