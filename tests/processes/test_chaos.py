@@ -50,7 +50,8 @@ def test_a_thousand_enrolments_survive_thirty_kills(door: FrontDoor) -> None:
     before = asyncio.run(counts(settings))
     learners = [new_learner(door, number) for number in range(CLIENTS)]
     over = threading.Event()
-    killer = threading.Thread(target=kill_at_random, args=(settings, over))
+    killed: list[str] = []
+    killer = threading.Thread(target=kill_at_random, args=(settings, over, killed))
 
     killer.start()
     try:
@@ -60,6 +61,7 @@ def test_a_thousand_enrolments_survive_thirty_kills(door: FrontDoor) -> None:
         over.set()
         killer.join()
 
+    assert len(killed) == KILLS, f"the clients were done after {len(killed)} kills"
     assert sum(len(statuses) for statuses in told) == CLIENTS * COURSES
     for learner in learners:
         assert Counter(everything(learner, "/_banyan/api/v1/enrolments")) == Counter(slugs)
@@ -107,18 +109,17 @@ def everything(learner: Learner, path: str) -> list[str]:
         after = f"&after={page['next']}"
 
 
-def kill_at_random(settings: Settings, over: threading.Event) -> None:
-    """Thirty kills with -9, no two of the same process within a second, while the clients are at work."""
+def kill_at_random(settings: Settings, over: threading.Event, killed: list[str]) -> None:
+    """Thirty kills with -9 while the clients are at work; then the dead have time to come back."""
     dice = random.Random(20261124)
-    for _ in range(KILLS):
-        if over.wait(dice.uniform(0.2, 0.9)):
-            return
+    while len(killed) < KILLS and not over.wait(dice.uniform(0.1, 0.5)):
         victim = dice.choice(VICTIMS)
         known = state.read_living(settings)
         assert known is not None
         pid = next((child.pid for child in known.processes if child.name == victim), None)
-        if pid is not None:
+        if pid is not None and state.is_alive(pid, 0):
             os.kill(pid, signal.SIGKILL)
+            killed.append(victim)
 
 
 class Count:
