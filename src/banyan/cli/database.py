@@ -1,12 +1,15 @@
 """`banyan migrate` and `banyan seed`."""
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from banyan.cli.options import Data, clear_errors, settings
 from banyan.infra.settings import Settings
+
+if TYPE_CHECKING:
+    from banyan.demo.people import DemoPerson
 
 
 def migrate(data: Data = None) -> None:
@@ -46,10 +49,11 @@ async def _seed(told: Settings, *, courses: int, learners: int, enrolments: int 
     from banyan.infra import migrations, postgres
     from banyan.learning.operations import seed as seeding
 
+    people = catalogue.people(max(learners, catalogue.FEWEST_PEOPLE))
+    await _seed_accounts(told, people)
     database = postgres.database(told, "learning", size=2)
     try:
         await migrations.migrate(database, "learning")
-        people = catalogue.people(max(learners, catalogue.FEWEST_PEOPLE))
         made = catalogue.courses(courses, people=len(people))
         if enrolments is not None:
             made = catalogue.with_enrolments(made, enrolments, people=len(people))
@@ -57,3 +61,15 @@ async def _seed(told: Settings, *, courses: int, learners: int, enrolments: int 
     finally:
         await database.close()
     print(f"Added {added.courses} courses, {added.people} people and {added.enrolments} enrolments.")
+
+
+async def _seed_accounts(told: Settings, people: "list[DemoPerson]") -> None:
+    from banyan.iam.operations import seed as seeding
+    from banyan.infra import migrations, postgres
+
+    database = postgres.database(told, "iam", size=2)
+    try:
+        await migrations.migrate(database, "iam")
+        await seeding.fill(database, people)
+    finally:
+        await database.close()

@@ -1,10 +1,8 @@
 """The `iam` process: accounts, sessions, keys, and the mails about them."""
 
 import asyncio
-import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 
 from fastapi import FastAPI
@@ -57,11 +55,27 @@ class Iam:
 async def run(settings: Settings) -> None:
     database = postgres.database(settings, "iam")
     iam = Iam(settings, database)
-    preparation = Preparation(lambda: prepare(database, iam.signing, demo=settings.demo))
+    prepared = asyncio.Event()
+
+    async def step() -> None:
+        await prepare(database, iam.signing, demo=settings.demo)
+        prepared.set()
+
+    async def once_prepared(job: Coroutine[object, object, None]) -> None:
+        await prepared.wait()
+        await job
+
+    preparation = Preparation(step)
     app = application(settings, database, iam, checks=[preparation.check, database.ready])
     listener = http.inherited_or_own_socket(settings, "iam")
-    async with _jobs(settings, iam):
+    async with asyncio.TaskGroup() as tasks:
+        beside = [
+            tasks.create_task(once_prepared(jobs.send_mails(iam.mails, pause=settings.mail_poll))),
+            tasks.create_task(once_prepared(jobs.keep_house(iam.housekeeping))),
+        ]
         await preparation.beside(http.serve(preparation.guard(app), listener))
+        for task in beside:
+            task.cancel()
     iam.passwords.close()
     await database.close()
 
@@ -120,18 +134,3 @@ def limits(settings: Settings) -> Limits:
         address=Limit(free=settings.attempts_address, wait=wait, longest=longest, forget=forget),
         resets=Limit(free=settings.resets_account, wait=wait, longest=longest, forget=forget),
     )
-
-
-@asynccontextmanager
-async def _jobs(settings: Settings, iam: Iam) -> AsyncIterator[None]:
-    tasks = [
-        asyncio.create_task(jobs.send_mails(iam.mails, pause=settings.mail_poll)),
-        asyncio.create_task(jobs.keep_house(iam.housekeeping)),
-    ]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
