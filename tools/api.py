@@ -14,6 +14,8 @@ from banyan.learning.adapters import MediaFolder
 from banyan.learning.domain.media import Signer
 from banyan.learning.http import routers as learning_routers
 from banyan.learning.operations.views import Views
+from banyan.live.domain import Hub, Limits
+from banyan.live.http import router as live_router
 
 Document = dict[str, Any]
 
@@ -29,7 +31,11 @@ def documents() -> dict[str, str]:
         folder=MediaFolder(settings.objects),
         views=Views(nowhere),
     )
-    applications: dict[str, FastAPI] = {"learning": http.application("learning", learning, settings=settings)}
+    hub = Hub(Limits(watchers=0, per_address=0, unknown=0), ring=lambda: None)
+    applications: dict[str, FastAPI] = {
+        "learning": http.application("learning", learning, settings=settings),
+        "live": http.application("live", [live_router(hub, nowhere, settings)], settings=settings),
+    }
     return {
         name: json.dumps(app.openapi(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         for name, app in applications.items()

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import secrets
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from banyan.infra import http, streams
@@ -29,10 +30,21 @@ def router(hub: Hub, database: Database, settings: Settings) -> APIRouter:
         response_class=Response,
         operation_id="live",
         summary="A course's number of learners, now and whenever it changes, as a stream of events.",
-        responses={200: {"content": {http.EVENT_STREAM: {}}, "description": "Events `learners` with `{count}`."}},
+        responses={
+            200: {"content": {http.EVENT_STREAM: {}}, "description": "Events `learners` with `{count}`."},
+            404: {"description": "No course can have this address."},
+            503: {"description": "Too many are watching; `Retry-After` says when to come again."},
+        },
     )
-    async def live(request: Request, slug: str) -> Response:
-        last = request.headers.get("last-event-id") or request.query_params.get("last-event-id")
+    async def live(
+        request: Request,
+        slug: str,
+        last_event_id: Annotated[str | None, Header(description="The `id` of the last event received.")] = None,
+        last_event_id_in_query: Annotated[
+            str | None, Query(alias="last-event-id", description="The same, for who cannot send headers.")
+        ] = None,
+    ) -> Response:
+        last = last_event_id or last_event_id_in_query
         return _Stream(
             hub,
             database,
