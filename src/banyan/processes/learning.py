@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from banyan import messaging
+from banyan.demo import clips
 from banyan.infra import databases, hangul, http, migrations, postgres
 from banyan.infra.identity import IamKeys, Verifier
 from banyan.infra.postgres import Database
@@ -11,7 +12,7 @@ from banyan.infra.preparation import Preparation
 from banyan.infra.secrets import secret
 from banyan.infra.settings import Settings
 from banyan.learning import consumers, jobs
-from banyan.learning.adapters import Maker, MediaFolder
+from banyan.learning.adapters import MediaFolder
 from banyan.learning.domain.media import Signer
 from banyan.learning.http import routers
 from banyan.learning.operations.views import Views
@@ -23,21 +24,26 @@ async def run(settings: Settings) -> None:
     database = postgres.database(settings, "learning")
     keys = IamKeys(settings)
     views = Views(database)
+    folder = MediaFolder(settings.objects / "media", maker=clips.make if settings.demo else None)
     faces = routers(
         database,
         verifier=Verifier(keys, settings),
         signer=Signer(secret(settings.secrets, "media-addresses"), timedelta(seconds=settings.media_url)),
-        folder=MediaFolder(settings.objects / "media", maker=_clip_maker() if settings.demo else None),
+        folder=folder,
         views=views,
     )
     preparation = Preparation(lambda: prepare(database, demo=settings.demo))
     app = http.application("learning", faces, settings=settings, checks=[preparation.check, database.ready])
     listener = http.inherited_or_own_socket(settings, "learning")
     bus = PgmqBroker(databases.bus_url(settings, "learning"))
-    telling = asyncio.create_task(jobs.tell_views(views, pause_seconds=settings.views_pause))
+    beside = [asyncio.create_task(jobs.tell_views(views, pause_seconds=settings.views_pause))]
+    if settings.demo:
+        first = clips.name(clips.LENGTHS[0])
+        beside.append(asyncio.create_task(jobs.make_ahead(folder, first, after=preparation.check)))
     async with messaging.consuming(bus, [consumers.from_iam(database)], after=preparation.check):
         await preparation.beside(http.serve(preparation.guard(app), listener))
-    telling.cancel()
+    for task in beside:
+        task.cancel()
     await bus.close()
     await keys.close()
     await database.close()
@@ -53,9 +59,3 @@ async def prepare(database: Database, *, demo: bool) -> None:
         from banyan.learning.operations import seed
 
         await seed.fill(database, courses=catalogue.courses(), people=catalogue.people())
-
-
-def _clip_maker() -> Maker:
-    from banyan.demo import clips
-
-    return clips.make
