@@ -59,10 +59,11 @@ async def test_sessions_that_are_cut_off_are_opened_again_and_nothing_is_lost(
     async with relay.relaying({"iam": iam_url}, bus, after=at_once):
         for _ in range(3):
             await tell(iam, times=20)
-            for database in (iam, at_bus):
+            for database, name in ((iam, "banyan-relay"), (at_bus, "banyan")):
                 await database.fetch(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                    " AND application_name = $1 AND pid <> pg_backend_pid()",
+                    name,
                 )
             await until(lambda: empty(iam))
     assert await at_bus.fetchval(f"SELECT count(DISTINCT message->>'id') FROM pgmq.q_{QUEUE}") == 60
