@@ -16,6 +16,7 @@ from banyan.learning.http import routers as learning_routers
 from banyan.learning.operations.views import Views
 from banyan.live.domain import Hub, Limits
 from banyan.live.http import router as live_router
+from banyan.processes import iam
 
 Document = dict[str, Any]
 
@@ -33,6 +34,7 @@ def documents() -> dict[str, str]:
     )
     hub = Hub(Limits(watchers=0, per_address=0, unknown=0), ring=lambda: None)
     applications: dict[str, FastAPI] = {
+        "iam": iam.application(settings, nowhere, iam.Iam(settings, nowhere)),
         "learning": http.application("learning", learning, settings=settings),
         "live": http.application("live", [live_router(hub, nowhere, settings)], settings=settings),
     }

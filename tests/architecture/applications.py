@@ -47,7 +47,7 @@ def gateway(settings: Settings, verifier: Verifier) -> FastAPI:
 
     database = nothing()
     routes = Routes(database, data_plane.DataPlane(settings), defaults=worlds.defaults(settings))
-    return gateway.application(settings, routes, Traffic(), database)
+    return gateway.application(settings, routes, Traffic(), database, OneKey())
 
 
 def learning(settings: Settings, verifier: Verifier) -> FastAPI:

@@ -40,6 +40,7 @@ class Row:
 ANYBODY = Row(IN, IN, IN, IN, IN)
 SIGNED_IN = Row("401", IN, IN, IN, IN)
 PAGE_OF_ONES_OWN = Row(TO_SIGN_IN, IN, IN, IN, IN)
+PAGE_OF_OPERATORS = Row(TO_SIGN_IN, "403", "403", "403", IN)
 OPERATORS = Row("401", "403", "403", "403", IN)
 PRIVATE = ANYBODY  # reached over owner-only sockets alone; the front door has no way to it
 
@@ -65,12 +66,12 @@ TABLE: dict[str, dict[str, Row]] = {
     },
     "gateway": {
         "GET /_banyan/health": ANYBODY,
-        "GET /_banyan/console": ANYBODY,  # at this machine, in the demo
-        "GET /_banyan/console/": ANYBODY,
-        "GET /_banyan/console/now": ANYBODY,
+        "GET /_banyan/console": PAGE_OF_OPERATORS,
+        "GET /_banyan/console/": PAGE_OF_OPERATORS,
+        "GET /_banyan/console/now": OPERATORS,
         "GET /_banyan/console/assets/{version}/{name:path}": ANYBODY,
-        "POST /_banyan/console/kill-switch": ANYBODY,
-        "POST /_banyan/console/routes/{name}/side": ANYBODY,
+        "POST /_banyan/console/kill-switch": OPERATORS,
+        "POST /_banyan/console/routes/{name}/side": OPERATORS,
         "GET /control/changes": PRIVATE,
         "GET /control/plan": PRIVATE,
         "GET /control/routes": PRIVATE,

@@ -22,7 +22,9 @@ LONGEST_NAME = 50
 LOCALES = ("ko", "en")
 
 # One @, no blanks or control characters, a dot in the domain. Whether it exists, only a mail can tell.
-_EMAIL = re.compile(r"[^\s@<>\"(),:;\\\[\]\x00-\x1f\x7f\ud800-\udfff]{1,64}@[^\s@<>\"(),:;\\\[\]\x00-\x1f\x7f\ud800-\udfff]+\.[^\s@.]{2,63}")
+_EMAIL = re.compile(
+    r"[^\s@<>\"(),:;\\\[\]\x00-\x1f\x7f\ud800-\udfff]{1,64}@[^\s@<>\"(),:;\\\[\]\x00-\x1f\x7f\ud800-\udfff]+\.[^\s@.]{2,63}"
+)
 _UNPRINTABLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 

@@ -40,7 +40,7 @@ class Iam:
         self.passwords = Passwords(threads=settings.hash_threads, waiting=settings.hash_waiting)
         self.signing = Signing(
             database,
-            Vault(secret(settings.secrets, "iam-signing-keys")),
+            Vault(lambda: secret(settings.secrets, "iam-signing-keys")),
             lifetimes=self.lifetimes,
             notice=timedelta(seconds=settings.key_notice),
             key_life=timedelta(seconds=settings.key_life),

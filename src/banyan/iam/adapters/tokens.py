@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from joserfc import jwe, jwt
@@ -16,8 +16,8 @@ from banyan.infra.identity import ALGORITHM
 class Vault:
     """Makes and opens signing keys; `secret` is the data folder's, so that a stolen database signs nothing."""
 
-    def __init__(self, secret: str) -> None:
-        self._secret = OctKey.import_key(_as_key(secret.encode()))
+    def __init__(self, secret: Callable[[], str]) -> None:
+        self._read_secret = secret
         self._opened: dict[str, ECKey] = {}
 
     def make(self, *, created_at: datetime, signs_from: datetime) -> SigningKey:
@@ -26,7 +26,7 @@ class Vault:
         marks: dict[str, str] = {"kid": kid, "use": "sig", "alg": ALGORITHM}
         private = json.dumps({**key.as_dict(private=True), **marks})
         public = json.dumps({**key.as_dict(private=False), **marks})
-        sealed = jwe.encrypt_compact({"alg": "dir", "enc": "A256GCM"}, private, self._secret)
+        sealed = jwe.encrypt_compact({"alg": "dir", "enc": "A256GCM"}, private, self._secret())
         return SigningKey(kid=kid, public=public, private=sealed, created_at=created_at, signs_from=signs_from)
 
     def sign(self, key: SigningKey, account: Account, session_id: SessionId, *, now: datetime, ends: datetime) -> str:
@@ -43,10 +43,13 @@ class Vault:
         }
         return jwt.encode({"alg": ALGORITHM, "kid": key.kid}, claims, self._open(key), algorithms=[ALGORITHM])
 
+    def _secret(self) -> OctKey:
+        return OctKey.import_key(hashlib.sha256(self._read_secret().encode()).digest())
+
     def _open(self, key: SigningKey) -> ECKey:
         opened = self._opened.get(key.kid)
         if opened is None:
-            plain = jwe.decrypt_compact(key.private, self._secret).plaintext
+            plain = jwe.decrypt_compact(key.private, self._secret()).plaintext
             opened = self._opened[key.kid] = ECKey.import_key(json.loads(plain or b"{}"))
         return opened
 
@@ -54,7 +57,3 @@ class Vault:
 def key_set(keys: Iterable[SigningKey]) -> str:
     """A JSON Web Key Set of the public halves."""
     return json.dumps({"keys": [json.loads(key.public) for key in keys]})
-
-
-def _as_key(secret: bytes) -> bytes:
-    return hashlib.sha256(secret).digest()
