@@ -25,6 +25,7 @@ from banyan.infra.settings import Settings
 log = structlog.get_logger()
 
 _ANSWER_SECONDS = 1.0
+_NOT_HAD = (ServiceAway, ServiceRefused, SnapshotRefused, JoseError, ValueError)
 
 Name = Literal["jwt", "rev"]
 
@@ -50,7 +51,7 @@ class Trust:
         self._public: dict[str, ECKey] = {}
         self._read_from = identities.NO_KEYS
         self._refused: set[str] = set()
-        self._complaint = ""
+        self._complaints: list[str] = []
 
     async def prepare(self) -> None:
         """Write the files for an Envoy that is about to start. Raises SettingError."""
@@ -85,31 +86,34 @@ class Trust:
         await self._iam.close()
 
     async def _ask(self, known: Known) -> Known:
-        jwks, ended = known.jwks, known.ended
+        """What cannot be had, or is not what it must be, stays as it was known."""
+        jwks, ended, complaints = known.jwks, known.ended, list[str]()
         try:
             jwks = await self._keys()
+        except _NOT_HAD as fault:
+            complaints.append(repr(fault))
+        try:
             ended = await self._ended()
-        except (ServiceAway, ServiceRefused, SnapshotRefused, JoseError, ValueError) as fault:
-            self._complain(repr(fault))
-        else:
-            self._complaint = ""
+        except _NOT_HAD as fault:
+            complaints.append(repr(fault))
+        self._complain(complaints)
         return Known(jwks=jwks, ended=ended)
 
     async def _keys(self) -> str:
         jwks = (await self._iam.get("/internal/keys", wire.Keys)).jwks
-        if not identity.public_keys(jwks):
-            raise identities.KeysRefused
-        return identities.public_keys(jwks)
+        public = identities.public_keys(jwks)
+        identity.public_keys(public)  # raises for points that are on no curve, and for no key at all
+        return public
 
     async def _ended(self) -> tuple[str, ...]:
         items = (await self._iam.get("/internal/revoked-sessions", wire.RevokedSessions)).items
         identities.ended(items)
         return tuple(sorted(set(items)))
 
-    def _complain(self, complaint: str) -> None:
-        if complaint != self._complaint:
-            log.warning("iam's keys and ended sessions cannot be had; the last known ones count", reason=complaint)
-        self._complaint = complaint
+    def _complain(self, complaints: list[str]) -> None:
+        if complaints and complaints != self._complaints:
+            log.warning("iam's keys or ended sessions cannot be had; the last known ones count", reasons=complaints)
+        self._complaints = complaints
 
     def _filters(self, known: Known) -> dict[Name, Config]:
         world = worlds.world(self._settings)

@@ -188,10 +188,13 @@ def _ask_iam() -> Config:
             "extensions.filters.http.ext_authz.v3.ExtAuthz",
             stat_prefix="refresh",
             failure_mode_allow=True,
-            allowed_headers={"patterns": _exactly("cookie", "x-request-id", "user-agent", "x-forwarded-for")},
+            allowed_headers={"patterns": _exactly("cookie", "x-request-id", "user-agent")},
             http_service={
                 "server_uri": {"uri": "http://iam", "cluster": REFRESH_CLUSTER, "timeout": seconds(_REFRESH_SECONDS)},
                 "path_prefix": REFRESH_PATH,
+                "authorization_request": {
+                    "headers_to_add": [{"key": "x-forwarded-for", "value": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"}]
+                },
                 "authorization_response": {
                     "allowed_upstream_headers": {
                         "patterns": _exactly(identity.TOKEN_HEADER, identity.GONE_HEADER),
