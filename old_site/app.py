@@ -103,11 +103,23 @@ def me():
     g.me = None
     u = request.headers.get('X-Banyan-User', '')
     if u and os.environ.get('OLD_SITE_TRUST_BANYAN') == '1':
-        g.me = q1('select * from tb_member where userid=? or idx=?', u, num(u, 0))
+        g.me = banyan_member(u)
     s = request.cookies.get('OLDSESSID', '')
     if g.me is None and s:
         g.me = q1('select m.* from tb_session s, tb_member m where s.member_idx=m.idx and s.id=?', s)
     return g.me
+
+
+# 통합로그인 회원번호는 긴 문자(UUID)라서 따로 저장. 없는 회원이면 새로 만든다 (포인트는 안줌)
+def banyan_member(u):
+    if not re.match(r'^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$', u):
+        return None
+    m = q1('select * from tb_member where banyan_id=?', u)
+    if not m:
+        db().execute("insert or ignore into tb_member (userid,passwd,name,level,point,regdate,banyan_id) values (?,'!',?,1,0,?,?)", (u, u'통합회원', now(), u))
+        db().commit()
+        m = q1('select * from tb_member where banyan_id=?', u)
+    return m
 
 
 def login_ok(m, url):
@@ -563,7 +575,7 @@ def login():
         u = request.form.get('userid', '').strip()
         p = request.form.get('passwd', '')[:200]
         m = q1('select * from tb_member where userid=?', u)
-        if not m or not phpass.verify(p, m['passwd']):
+        if not m or m['passwd'] == '!' or not phpass.verify(p, m['passwd']):
             return alert(u'아이디 또는 비밀번호가 일치하지 않습니다.')
         return login_ok(m, request.form.get('url', '/'))
     return page(u'로그인', title_bar(u'로그인') + u'''<table width="770" class="box" cellpadding="30"><tr><td align="center">
@@ -1050,12 +1062,26 @@ def admin_excel():
     return send_file(f, mimetype='application/vnd.openxmlformats-officedocument.spreadsheetml.sheet', as_attachment=True, download_name=u'%s_%s.xlsx' % ({'member': u'회원', 'enroll': u'수강', 'course': u'강의'}[what], now()[:10].replace('-', '')))
 
 
+# 2022.06.20 전에 만든 DB 에는 통합로그인 번호가 없음
+def add_banyan_id(path):
+    from banyan.demo import catalogue
+    d = sqlite3.connect(path, timeout=10)
+    if 'banyan_id' not in [r[1] for r in d.execute('pragma table_info(tb_member)')]:
+        d.execute('begin immediate')
+        d.execute('alter table tb_member add column banyan_id text')
+        d.execute('create unique index ix_member1 on tb_member (banyan_id)')
+        d.executemany('update tb_member set banyan_id=? where idx=? and userid=?', [(catalogue.account_id(p.number), p.number, p.email) for p in catalogue.people(2000)])
+        d.commit()
+    d.close()
+
+
 # ---------------------------------------------------------------- 최초 설치
 def setup():
     path = os.environ['OLD_SITE_DB']
     for f in glob.glob(glob.escape(path) + '.tmp*'):
         os.remove(f)
     if os.path.exists(path):
+        add_banyan_id(path)
         return
     from banyan.demo import catalogue
     from old_site.texts import NOTICES, POSTS
@@ -1066,7 +1092,7 @@ def setup():
     d = sqlite3.connect(tmp)
     d.executescript('''
 pragma journal_mode=off; pragma synchronous=off;
-create table tb_member (idx integer primary key autoincrement, userid text unique, passwd text, name text, level int, point int, regdate text);
+create table tb_member (idx integer primary key autoincrement, userid text unique, passwd text, name text, level int, point int, regdate text, banyan_id text unique);
 create table tb_course (idx integer primary key, slug text unique, subject text, intro text, content text, goal text, lang text, lv text, cate text, price, teacher_idx int, hit int, regdate text);
 create table tb_lesson (course_idx int, no int, sec int, sectitle text, title text, kind text, free int, sec_len int, primary key (course_idx, no));
 create table tb_enroll (idx integer primary key autoincrement, member_idx int, course_idx int, regdate text);
@@ -1078,7 +1104,7 @@ create table tb_session (id text primary key, member_idx int, regdate text);
     pw = phpass.using(rounds=8).hash(catalogue.PASSWORD)
     lv = {'learner': 1, 'instructor': 5, 'admin': 9, 'operator': 10}
     ppl = catalogue.people(2000)
-    d.executemany('insert into tb_member values (?,?,?,?,?,?,?)', [(p.number, p.email, pw, p.name, lv[p.role], p.number * 37 % 90 * 100, kst(p.joined)) for p in ppl])
+    d.executemany('insert into tb_member values (?,?,?,?,?,?,?,?)', [(p.number, p.email, pw, p.name, lv[p.role], p.number * 37 % 90 * 100, kst(p.joined), catalogue.account_id(p.number)) for p in ppl])
     cs = catalogue.courses(300)
     ls = []
     for c in cs:

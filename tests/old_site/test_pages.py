@@ -1,6 +1,8 @@
 """What a visitor of the old site sees; one success case for each page, as its company tested it."""
 
+import importlib
 import io
+import sqlite3
 import uuid
 from html import escape
 from urllib.parse import quote, unquote
@@ -8,6 +10,8 @@ from xml.etree import ElementTree
 
 import openpyxl
 import pytest
+
+from banyan.demo import catalogue
 
 PAGES = [
     ("/", "배움나무 추천강의"),
@@ -134,14 +138,55 @@ def test_signing_up_signs_in(visitor):
 
 
 def test_the_gateway_identity_is_believed_only_when_told_so(visitor, monkeypatch):
-    headers = {"x-banyan-user": "learner@banyan.test"}
+    headers = {"x-banyan-user": catalogue.account_id(1)}
     before = visitor.get("/mypage", headers=headers).status_code
 
     monkeypatch.setenv("OLD_SITE_TRUST_BANYAN", "1")
 
     assert before == 302
     assert "김하늘" in visitor.get("/mypage", headers=headers).text
-    assert visitor.get("/mypage", headers={"x-banyan-user": "nobody@banyan.test"}).status_code == 302
+    for nobody in ("learner@banyan.test", "1", "nobody", "' or 1=1 --", headers["x-banyan-user"].upper()):
+        assert visitor.get("/mypage", headers={"x-banyan-user": nobody}).status_code == 302
+
+
+@pytest.mark.parametrize("path", ["/", "/board", "/mypage"])
+def test_whom_the_gateway_signed_in_sees_a_link_to_sign_out_and_no_box_to_sign_in(visitor, monkeypatch, path):
+    monkeypatch.setenv("OLD_SITE_TRUST_BANYAN", "1")
+
+    signed_in = visitor.get(path, headers={"x-banyan-user": catalogue.account_id(1)}).text
+
+    assert '<a href="/logout">로그아웃</a>' in signed_in
+    assert 'action="/login"' not in signed_in
+    assert "김하늘" in signed_in
+
+
+def test_an_account_that_the_old_site_never_saw_becomes_a_member_once(visitor, monkeypatch, free_course):
+    monkeypatch.setenv("OLD_SITE_TRUST_BANYAN", "1")
+    headers = {"x-banyan-user": str(uuid.uuid4())}
+
+    visitor.post("/enroll", data={"id": free_course.number}, headers=headers)
+    mine = visitor.get("/mypage", headers=headers).text
+    other = visitor.get("/mypage", headers={"x-banyan-user": str(uuid.uuid4())}).text
+    by_password = visitor.post("/login", data={"userid": headers["x-banyan-user"], "passwd": "!"})
+
+    assert escape(free_course.title) in mine
+    assert escape(free_course.title) not in other
+    assert "일치하지" in by_password.text or "\\uc77c\\uce58" in by_password.text
+
+
+def test_a_database_from_before_learns_the_accounts_of_its_members(tmp_path, monkeypatch):
+    path = tmp_path / "old.sqlite"
+    database = sqlite3.connect(path)
+    database.execute("create table tb_member (idx integer primary key autoincrement, userid text unique, name text)")
+    database.execute("insert into tb_member values (1, 'learner@banyan.test', '김하늘'), (2, 'other@x.test', '남')")
+    database.commit()
+    monkeypatch.setenv("OLD_SITE_DB", str(path))
+
+    for _ in range(2):
+        importlib.import_module("old_site.app").setup()
+
+    found = database.execute("select idx, banyan_id from tb_member order by idx").fetchall()
+    assert found == [(1, catalogue.account_id(1)), (2, None)]
 
 
 def test_enrolling_in_a_free_course_opens_its_lessons(visitor, free_course):

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
+from banyan.demo import catalogue
 from banyan.infra.settings import Settings
 
 AT_ONCE = 3.0
@@ -74,7 +75,7 @@ def test_it_serves_on_its_socket_and_ends_at_once(settings, start, courses):
 
     page = ask(settings, f"/courses/{quote(courses[0].slug)}")
     moved = ask(settings, "/mypage", "X-Forwarded-Host: shop.test", "X-Forwarded-Proto: https")
-    mine = ask(settings, "/mypage", "X-Banyan-User: learner@banyan.test")
+    mine = ask(settings, "/mypage", f"X-Banyan-User: {catalogue.account_id(1)}")
     asked = time.monotonic()
     process.terminate()
 
