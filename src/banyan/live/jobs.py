@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -22,6 +24,43 @@ _PRUNE_SECONDS = 60.0
 _GOODBYE_SECONDS = 2.0
 
 _ANNOUNCEMENT = msgspec.json.Decoder(tuple[str, int, int])
+
+
+@asynccontextmanager
+async def running(
+    hub: Hub,
+    bell: asyncio.Event,
+    database: Database,
+    line: Line,
+    *,
+    settings: Settings,
+    stop: asyncio.Event,
+    prepared: asyncio.Event,
+) -> AsyncIterator[None]:
+    """All of it, beside the block. Where one fails for a reason nobody thought of, the process ends and is seen."""
+    async with asyncio.TaskGroup() as tasks:
+        jobs = [
+            tasks.create_task(job)
+            for job in (
+                spread(hub, bell),
+                look_after(hub, settings),
+                say_goodbye(hub, stop),
+                _once(prepared, hear(hub, line, poll=settings.live_poll)),
+                _once(prepared, forget(database, older_than=timedelta(seconds=settings.live_journal))),
+            )
+        ]
+        yield
+        for job in jobs:
+            job.cancel()
+
+
+async def _once(prepared: asyncio.Event, job: Coroutine[object, object, None]) -> None:
+    try:
+        await prepared.wait()
+    except asyncio.CancelledError:
+        job.close()
+        raise
+    await job
 
 
 async def hear(hub: Hub, line: Line, *, poll: float) -> None:
@@ -82,8 +121,10 @@ async def look_after(hub: Hub, settings: Settings) -> None:
 async def forget(database: Database, *, older_than: timedelta) -> None:
     """Keep the journal from growing old."""
     while True:
-        with contextlib.suppress(DatabaseAway):
+        try:
             await operations.prune(database, older_than=older_than, now=datetime.now(UTC))
+        except Exception as fault:  # it only grows until the next round
+            log.warning("the journal was not pruned", reason=repr(fault))
         await asyncio.sleep(_PRUNE_SECONDS)
 
 

@@ -2,8 +2,6 @@
 
 import asyncio
 import resource
-from collections.abc import Coroutine
-from datetime import timedelta
 
 from banyan.contracts.events import StudentEnrolled
 from banyan.infra import databases, http, migrations, postgres
@@ -33,10 +31,6 @@ async def run(settings: Settings) -> None:
         await migrations.migrate(database, "live")
         prepared.set()
 
-    async def once_prepared(job: Coroutine[object, object, None]) -> None:
-        await prepared.wait()
-        await job
-
     preparation = Preparation(prepare)
     enrolments = Consumer(
         name="live-from-learning", source="learning", handlers=[on(StudentEnrolled, enrolled)], database=database
@@ -46,23 +40,12 @@ async def run(settings: Settings) -> None:
     )
     listener = http.inherited_or_own_socket(settings, "live")
     stop = http.stop_signal()
-    async with asyncio.TaskGroup() as tasks:
-        beside = [
-            tasks.create_task(jobs.spread(hub, bell)),
-            tasks.create_task(jobs.look_after(hub, settings)),
-            tasks.create_task(jobs.say_goodbye(hub, stop)),
-            tasks.create_task(
-                once_prepared(jobs.hear(hub, Line(databases.url(settings, "live")), poll=settings.live_poll))
-            ),
-            tasks.create_task(
-                once_prepared(jobs.forget(database, older_than=timedelta(seconds=settings.live_journal)))
-            ),
-        ]
-        serving = http.serve(preparation.guard(app), listener, stop=stop, protocol=StreamProtocol)
-        async with consuming(bus, [enrolments], after=preparation.check):
-            await preparation.beside(serving)
-        for task in beside:
-            task.cancel()
+    line = Line(databases.url(settings, "live"))
+    async with (
+        jobs.running(hub, bell, database, line, settings=settings, stop=stop, prepared=prepared),
+        consuming(bus, [enrolments], after=preparation.check),
+    ):
+        await preparation.beside(http.serve(preparation.guard(app), listener, stop=stop, protocol=StreamProtocol))
     await bus.close()
     await database.close()
 
