@@ -65,7 +65,7 @@ async def test_sessions_that_are_cut_off_are_opened_again_and_nothing_is_lost(
                     " AND application_name = $1 AND pid <> pg_backend_pid()",
                     name,
                 )
-            await until(lambda: empty(iam))
+            await until(lambda: empty(iam), 30)
     assert await at_bus.fetchval(f"SELECT count(DISTINCT message->>'id') FROM pgmq.q_{QUEUE}") == 60
     await at_bus.close()
 
