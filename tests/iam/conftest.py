@@ -25,7 +25,7 @@ async def iam_database(postgres: Postgres) -> AsyncIterator[Database]:
 def settings(tmp_path: Path) -> Settings:
     told = Settings.read({"BANYAN_DATA": str(tmp_path)})
     told.make_folders()
-    return replace(told, demo=True, mail_poll=0.02, public_url="http://banyan.example")
+    return replace(told, demo=True, mail_poll=0.02, attempts_address=30, public_url="http://banyan.example")
 
 
 @pytest.fixture

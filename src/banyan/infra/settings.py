@@ -79,12 +79,17 @@ class Settings:
         "BANYAN_ATTEMPTS_ACCOUNT", 5, "Failed sign-ins of one account before each next one must wait."
     )
     attempts_address: int = _setting(
-        "BANYAN_ATTEMPTS_ADDRESS", 30, "Failed sign-ins from one address before each next one must wait."
+        "BANYAN_ATTEMPTS_ADDRESS", 50, "Failed sign-ins from one address before each next one must wait."
     )
     attempts_wait: float = _setting(
         "BANYAN_ATTEMPTS_WAIT_SECONDS", 2.0, "The first wait after too many failed sign-ins; each next one is doubled."
     )
-    attempts_wait_most: float = _setting("BANYAN_ATTEMPTS_WAIT_MOST_SECONDS", 900.0, "The longest such wait.")
+    attempts_wait_most: float = _setting(
+        "BANYAN_ATTEMPTS_WAIT_MOST_SECONDS", 900.0, "The longest such wait of an account."
+    )
+    attempts_address_wait_most: float = _setting(
+        "BANYAN_ATTEMPTS_ADDRESS_WAIT_MOST_SECONDS", 60.0, "The longest wait of an address, which many may share."
+    )
     attempts_forget: float = _setting(
         "BANYAN_ATTEMPTS_FORGET_SECONDS", 3600.0, "Failed sign-ins are forgotten after this long without another."
     )

@@ -128,9 +128,10 @@ def lifetimes(settings: Settings) -> Lifetimes:
 def limits(settings: Settings) -> Limits:
     wait = timedelta(seconds=settings.attempts_wait)
     longest = timedelta(seconds=settings.attempts_wait_most)
+    shorter = timedelta(seconds=settings.attempts_address_wait_most)
     forget = timedelta(seconds=settings.attempts_forget)
     return Limits(
         account=Limit(free=settings.attempts_account, wait=wait, longest=longest, forget=forget),
-        address=Limit(free=settings.attempts_address, wait=wait, longest=longest, forget=forget),
+        address=Limit(free=settings.attempts_address, wait=wait, longest=shorter, forget=forget),
         resets=Limit(free=settings.resets_account, wait=wait, longest=longest, forget=forget),
     )

@@ -20,7 +20,7 @@ from banyan.iam.domain import TooBusy
 
 T = TypeVar("T")
 
-_NICENESS = 10
+_NICENESS = 5
 _BCRYPT_SEES = 72  # bytes; PHP cuts the rest off without a word
 _LONGEST = 4096
 
