@@ -44,13 +44,13 @@ class Process:
                 [sys.executable, "-m", "banyan.processes.run", "live"], env=self._environ, stdout=log, stderr=log
             )
         deadline = time.monotonic() + 30
-        while await self._status() != 204:
+        while await self.ready() != 204:
             assert self.process.poll() is None, self.log()
             assert time.monotonic() < deadline, self.log()
             await asyncio.sleep(0.02)
         return self
 
-    async def _status(self) -> int:
+    async def ready(self) -> int:
         try:
             async with Watcher(self, "/ready") as watcher:
                 return watcher.status

@@ -72,6 +72,7 @@ async def test_without_its_database_pages_stay_open_and_catch_up_later(
             await asyncio.sleep(1)
             assert [watcher.status for watcher in watchers] == [200] * 3
             assert all(watcher.beats > 0 for watcher in watchers)
+            assert await process.ready() == 204, "the supervisor kills what is not ready for long"
 
             await _shut(postgres, name, shut=False)
             await _enrol_when_back(school)

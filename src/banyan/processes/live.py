@@ -35,9 +35,8 @@ async def run(settings: Settings) -> None:
     enrolments = Consumer(
         name="live-from-learning", source="learning", handlers=[on(StudentEnrolled, enrolled)], database=database
     )
-    app = http.application(
-        "live", [router(hub, database, settings)], settings=settings, checks=[preparation.check, database.ready]
-    )
+    # Not `database.ready`: without its database it still holds its streams, and who is not ready for long is killed.
+    app = http.application("live", [router(hub, database, settings)], settings=settings, checks=[preparation.check])
     listener = http.inherited_or_own_socket(settings, "live")
     stop = http.stop_signal()
     line = Line(databases.url(settings, "live"))
