@@ -115,6 +115,7 @@ _AWAY = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,  # so many wait for one row that the last of them should come again
     asyncpg.ConnectionDoesNotExistError,
 )
 
