@@ -249,3 +249,20 @@ async def test_cookies_are_secure_where_the_public_url_is_https(house: House) ->
     assert all("; secure" in line.lower() for line in visitor.attributes.values())
     assert len(visitor.attributes) == 4
     await secure.close()
+
+
+async def test_an_ended_session_changes_nothing_in_the_seconds_until_envoy_knows(house: House) -> None:
+    owner, thief = house.browser(), house.browser()
+    await owner.sign_up("a@example.com")
+    await thief.sign_in("a@example.com")
+    await owner.ask("DELETE", "/api/v1/sessions")
+
+    answers = [
+        await thief.ask("PATCH", "/api/v1/me", {"name": "thief"}),
+        await thief.ask("DELETE", "/api/v1/sessions"),
+        await thief.ask("DELETE", f"/api/v1/sessions/{owner.session_id}"),
+        await thief.ask("GET", "/api/v1/sessions"),
+    ]
+
+    assert [answer.status_code for answer in answers] == [401] * 4
+    assert (await owner.ask("GET", "/api/v1/me")).status_code == 200

@@ -15,6 +15,10 @@ FROM account a JOIN session s ON s.account_id = a.id
 WHERE a.id = $1 AND a.erased_at IS NULL AND s.id = $2 AND s.ended_at IS NULL AND s.expires_at > $3
 """
 
+ALIVE = """
+SELECT 1 FROM session WHERE id = $1 AND account_id = $2 AND ended_at IS NULL AND expires_at > $3
+"""
+
 SESSIONS = """
 SELECT id, created_at, last_seen_at, device, address FROM session
 WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $2
@@ -34,6 +38,12 @@ async def me(database: Database, *, account_id: AccountId, session_id: SessionId
     if row is None:
         raise SignedOut
     return wire.Me(id=str(row["id"]), email=row["email"], name=row["name"], roles=sorted(row["roles"]))
+
+
+async def check_alive(database: Database, *, account_id: AccountId, session_id: SessionId, now: datetime) -> None:
+    """Raises SignedOut where the session has ended, in the seconds until Envoy knows it, too."""
+    if await database.fetchval(ALIVE, session_id, account_id, now) is None:
+        raise SignedOut
 
 
 async def sessions(database: Database, *, account_id: AccountId, current: SessionId, now: datetime) -> wire.SessionList:

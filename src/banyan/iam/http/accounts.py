@@ -1,15 +1,14 @@
 """`/api/v1/accounts`, `/me` and `/password-resets`."""
 
 from typing import Annotated, Any
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from banyan.contracts import iam as wire
-from banyan.contracts.identity import Permission
 from banyan.iam import queries
-from banyan.iam.domain import AccountId, LinkSpent, SessionId
+from banyan.iam.domain import LinkSpent
 from banyan.iam.http.browsers import Cookies, now, visit_of
+from banyan.iam.http.callers import ids_of, living
 from banyan.iam.http.problems import PROBLEM
 from banyan.iam.operations.accounts import Accounts
 from banyan.infra import http, identity
@@ -25,7 +24,7 @@ def router(
     database: Database, accounts: Accounts, verifier: Verifier, cookies: Cookies, settings: Settings
 ) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["accounts"])
-    own = Depends(identity.required(verifier, Permission.OWN_ACCOUNT))
+    own = Depends(living(verifier, database))
 
     @routes.post(
         "/accounts",
@@ -138,7 +137,3 @@ def router(
 
 
 _UNCACHED = {"cache-control": "no-store"}
-
-
-def ids_of(caller: Caller) -> tuple[AccountId, SessionId]:
-    return AccountId(UUID(caller.account_id)), SessionId(UUID(caller.session_id))

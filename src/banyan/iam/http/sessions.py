@@ -6,11 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 
 from banyan.contracts import iam as wire
-from banyan.contracts.identity import Permission
 from banyan.iam import queries
 from banyan.iam.domain import SessionId
-from banyan.iam.http.accounts import ids_of
 from banyan.iam.http.browsers import Cookies, now, visit_of
+from banyan.iam.http.callers import ids_of, living
 from banyan.iam.http.problems import PROBLEM
 from banyan.iam.operations.sessions import Sessions
 from banyan.infra import http, identity
@@ -23,7 +22,7 @@ def router(
     database: Database, sessions: Sessions, verifier: Verifier, cookies: Cookies, settings: Settings
 ) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["sessions"])
-    own = Depends(identity.required(verifier, Permission.OWN_ACCOUNT))
+    own = Depends(living(verifier, database))
 
     @routes.post(
         "/session",
@@ -67,7 +66,6 @@ def router(
     )
     async def listed(caller: Annotated[Caller, own]) -> Response:
         account_id, session_id = ids_of(caller)
-        await queries.me(database, account_id=account_id, session_id=session_id, now=now())
         found = await queries.sessions(database, account_id=account_id, current=session_id, now=now())
         return http.json_response(found, headers={"cache-control": "no-store"})
 

@@ -19,8 +19,6 @@ WHERE s.reference = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND a.id = s
 RETURNING s.id AS session_id, a.id, a.email, a.name, a.roles, a.locale
 """
 
-ALIVE = "SELECT 1 FROM session WHERE id = $1 AND account_id = $2 AND ended_at IS NULL AND expires_at > $3"
-
 END_ONE = """
 UPDATE session SET ended_at = $3 WHERE id = $1 AND account_id = $2 AND ended_at IS NULL RETURNING id
 """
@@ -79,10 +77,6 @@ async def touch(
         password_hash=None,
     )
     return SessionId(row["session_id"]), account
-
-
-async def alive(tx: Connection, session_id: SessionId, account_id: AccountId, *, now: datetime) -> bool:
-    return await tx.fetchval(ALIVE, session_id, account_id, now) is not None
 
 
 async def end_one(tx: Connection, session_id: SessionId, account_id: AccountId, *, now: datetime) -> bool:
