@@ -154,9 +154,9 @@ _ABOUT = (
     f"The course list of the demo moves between the old site and Banyan's own page while {RATE} requests a second ask"
     " for it, each timed from when it was due. *Other side answers after* is from the command to the end of"
     f" the first answer of the other side (at this pace there is a request every {1000 / RATE:.0f} ms, and the page"
-    " itself takes some). *nginx, reload* stands before the same two processes; a move there is another `nginx.conf` and"
-    " SIGHUP, with no check, no history and no confirmation. *Overtaken* moves were followed by the next one before the"
-    f" other side answered: that comes {PAUSE_SECONDS:.2f} s after Banyan's word that Envoy serves the move, and"
+    " itself takes some). *nginx, reload* stands before the same two processes; a move there is another `nginx.conf`"
+    " and SIGHUP, with no check, no history and no confirmation. *Overtaken* moves were followed by the next one before"
+    f" the other side answered: that comes {PAUSE_SECONDS:.2f} s after Banyan's word that Envoy serves the move, and"
     f" {PAUSE_WITHOUT_CONFIRMATION:.2f} s after nginx's signal."
 )
 
