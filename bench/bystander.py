@@ -102,8 +102,8 @@ def _about(seconds: float) -> str:
         f"The old site's home page at {RATE} requests a second in windows of {seconds:.0f} s, while {OTHER_RATE}"
         " requests a second ask for the course list, which needs the victim. In *idle* windows nothing happens to it;"
         " then it is stopped (SIGSTOP, a database with all its sessions) or killed (SIGKILL) at the window's start;"
-        " windows take turns. The *bystander rule*: no failed request, p50 at most 1.2 times idle, p99 at most twice idle or idle"
-        " + 10 ms, on the medians of the windows."
+        " windows take turns. The *bystander rule*: no failed request, p50 at most 1.2 times idle, p99 at most twice"
+        " idle or idle + 10 ms, on the medians of the windows."
     )
 
 

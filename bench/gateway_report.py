@@ -86,7 +86,7 @@ def _paced(samples: dict[tuple[str, str], Samples], names: list[str], side: str)
         columns,
         rows,
         "Sent when due and timed from when due, whatever became of the requests before. *Over plain Envoy* is the"
-        " median of the differences within each round.",
+        " median of the differences within each round; a negative one is smaller than what this run can tell.",
     )
 
 

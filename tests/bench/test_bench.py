@@ -76,8 +76,7 @@ def test_only_an_answer_to_a_request_sent_after_the_move_counts_for_it() -> None
     ]
 
     assert flips.until_first_answer(moved, answers) == pytest.approx([0.07, 0.03])
-    with pytest.raises(RuntimeError, match="new side"):
-        flips.until_first_answer(moved, answers[:3])
+    assert flips.until_first_answer(moved, answers[:3]) == pytest.approx([0.07])  # the second was never seen
 
 
 WRK = """Running 2s test @ http://127.0.0.1:18431/

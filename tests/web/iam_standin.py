@@ -1,5 +1,6 @@
 """A small real HTTP service in `iam`'s place: accounts in memory, cookies as iam sets them."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import msgspec
@@ -9,7 +10,9 @@ from banyan.contracts.iam import Me, Session, SessionList
 
 from .identities import Person
 
-PASSWORD = "banyan-demo"  # noqa: S105 # the tests' own
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+PASSWORD = "banyan-demo"  # the tests' own
 SPENT = "spent-link"
 COOKIE_ATTRIBUTES = "Max-Age=2592000; Path=/; HttpOnly; SameSite=lax"
 
@@ -57,7 +60,7 @@ class IamStandIn:
             ("GET", "/api/v1/password-resets/{token}", self._link),
             ("PUT", "/api/v1/password-resets/{token}", self._link),
         ]:
-            app.router.add_route(method, path, handler)
+            app.router.add_route(method, path, _answering(handler))
 
     @property
     def changes(self) -> list[tuple[str, str]]:
@@ -127,10 +130,22 @@ class IamStandIn:
         return response
 
 
-class _Refused(web.HTTPException):
+class _Refused(Exception):
     def __init__(self, status: int, slug: str, headers: dict[str, str] | None = None) -> None:
-        self.status_code = status
-        body = {"type": f"/_banyan/problems/{slug}", "title": "", "status": status, "detail": slug}
-        super().__init__(
-            body=msgspec.json.encode(body), headers=headers, content_type="application/problem+json"
-        )
+        self.status, self.slug, self.headers = status, slug, headers
+
+
+def _answering(handler: Handler) -> Handler:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except _Refused as no:
+            body = {"type": f"/_banyan/problems/{no.slug}", "title": "", "status": no.status, "detail": no.slug}
+            return web.Response(
+                status=no.status,
+                body=msgspec.json.encode(body),
+                headers=no.headers,
+                content_type="application/problem+json",
+            )
+
+    return answer

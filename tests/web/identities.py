@@ -3,6 +3,7 @@
 import time
 import uuid
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from joserfc import jwt
 from joserfc.jwk import ECKey
@@ -34,7 +35,7 @@ class Person:
     session_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     roles: str = "learner"
 
-    @property
+    @cached_property
     def token(self) -> str:
         claims = {
             "iss": identity.ISSUER,

@@ -236,7 +236,9 @@ def _course(demo: catalogue.DemoCourse) -> Course:
         Section(
             section.title,
             [
-                Lesson(f"{demo.number}-{at}-{index}", lesson.title, lesson.kind, lesson.preview, lesson.duration_seconds)
+                Lesson(
+                    f"{demo.number}-{at}-{index}", lesson.title, lesson.kind, lesson.preview, lesson.duration_seconds
+                )
                 for index, lesson in enumerate(section.lessons)
             ],
         )

@@ -144,7 +144,9 @@ async def test_signing_in_leads_to_any_page_of_this_site(site: Site, address: st
 
 
 async def test_a_new_account_is_signed_in(site: Site) -> None:
-    answer = await site.post("/signup", name="새 사람", email="new@banyan.test", password="long enough", next="/courses")
+    answer = await site.post(
+        "/signup", name="새 사람", email="new@banyan.test", password="long enough", next="/courses"
+    )
 
     assert (answer.status_code, answer.headers["location"]) == (303, "/courses")
     assert len(answer.headers.get_list("set-cookie")) == 3
@@ -261,5 +263,3 @@ async def test_iam_is_told_of_the_browser_and_nothing_else_of_its_cookies(site: 
     assert told["Accept-Language"] == "ko"
     assert "secret" not in str(told)
     assert "x-banyan-user" not in {name.lower() for name in told}
-
-

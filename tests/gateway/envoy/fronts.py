@@ -6,8 +6,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 from banyan.gateway.adapters import envoy
 from banyan.gateway.adapters.data_plane import DataPlane
@@ -57,7 +56,6 @@ class Front:
     plane: DataPlane
     upstreams: dict[str, Upstream]
     process: asyncio.subprocess.Process | None = None
-    log: list[bytes] = field(default_factory=list)
 
     @property
     def old(self) -> Upstream:
@@ -127,7 +125,7 @@ async def front(*, iam: Talk = polite, **variables: str) -> AsyncIterator[Front]
     """Envoy before an old site and the services, as the settings' variables say; `legacy` is where the old site is:
     `tcp` (the default), `demo`, `none`, or a URL. `iam` is how iam talks, also while Envoy starts."""
     legacy = variables.pop("legacy", "tcp")
-    with tempfile.TemporaryDirectory(prefix="by-") as folder, contextlib.ExitStack():
+    with tempfile.TemporaryDirectory(prefix="by-") as folder:
         old = Upstream(OLD, polite)
         upstreams = {name: Upstream(name, iam if name == "iam" else polite) for name in SERVICES} | {OLD: old}
         async with contextlib.AsyncExitStack() as stack:
@@ -160,7 +158,3 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def access_log(door: Front) -> Path:
-    return door.settings.logs / "access.log"

@@ -51,13 +51,18 @@ class Admin:
             found[name] = int(value) if value.isdigit() else value.strip('"')
         return found
 
-    async def serving(self, kind: Kind = "routes") -> str | None:
-        """The version that Envoy serves of what the front door is made of; None when it is away or has none."""
+    async def serving(self) -> str | None:
+        """The version of the routes that Envoy serves; None when it is away or has none."""
+        return (await self.versions()).get("routes")
+
+    async def versions(self) -> dict[Kind, str]:
+        """What Envoy serves of each kind; nothing when it is away."""
         try:
-            version = (await self.stats(_READ)).get(f"{_PREFIX[kind]}.version_text")
+            found = await self.stats(_READ)
         except EnvoyAway:
-            return None
-        return str(version) if version else None
+            return {}
+        versions = {kind: str(found.get(f"{prefix}.version_text", "")) for kind, prefix in _PREFIX.items()}
+        return {kind: version for kind, version in versions.items() if version}
 
     async def counters(self) -> dict[str, int | str]:
         """What `confirm` compares with: take them before a file is written. Raises EnvoyAway."""

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import msgspec
 
+from banyan.gateway.domain import identities
 from banyan.gateway.domain.routes import Route
 from banyan.gateway.domain.snapshot import Snapshot, content_version
 from banyan.gateway.domain.world import Config, World, typed
 
 _TURN_SECONDS = 0.02
+_FOLDERS = ("cds", "rds", identities.TOKENS, identities.ENDED)
 
 
 class FilesLocked(Exception):
@@ -43,7 +45,7 @@ class Files:
         self.bootstrap = folder / "bootstrap.json"
 
     def make_folders(self) -> None:
-        for folder in (self._folder, self._clusters.parent, self._routes.parent):
+        for folder in (self._folder, *(self._folder / part for part in _FOLDERS)):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @contextlib.asynccontextmanager

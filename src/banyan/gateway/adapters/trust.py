@@ -12,7 +12,7 @@ from joserfc.jwk import ECKey
 from banyan.contracts import iam as wire
 from banyan.gateway.adapters import envoy, worlds
 from banyan.gateway.adapters.admin import Admin, EnvoyAway, UpdateRejected
-from banyan.gateway.adapters.files import document, write
+from banyan.gateway.adapters.files import Files, document, write
 from banyan.gateway.domain import identities
 from banyan.gateway.domain.bootstraps import ADMIN_SOCKET
 from banyan.gateway.domain.routes import SnapshotRefused
@@ -38,41 +38,53 @@ class Known:
     ended: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    name: Name
+    path: Path
+    version: str
+    text: bytes
+
+
 class Trust:
     """iam is asked on its own socket, so that Envoy starts with today's keys and without yesterday's sessions."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._folder = envoy.folder(settings)
+        self._files = Files(self._folder)
         self._file = self._folder / "identity.json"
         self._admin = Admin(settings.run / ADMIN_SOCKET)
         self._iam = HttpClient(settings.socket("iam"), "iam", timeout=_ANSWER_SECONDS, limit=2)
         self._known: Known | None = None
+        self._wanted: list[_File] = []
         self._public: dict[str, ECKey] = {}
         self._read_from = identities.NO_KEYS
         self._refused: set[str] = set()
         self._complaints: list[str] = []
 
     async def prepare(self) -> None:
-        """Write the files for an Envoy that is about to start. Raises SettingError."""
+        """Write the files for an Envoy that is about to start; the caller holds their lock. Raises SettingError."""
         known = await self._ask(self._load())
         self._save(known)
-        for name, config in self._filters(known).items():
-            path, _, text = self._rendered(name, config)
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write(path, text)
+        for file in self._files_for(known):
+            write(file.path, file.text)
         await self.close()
 
     async def keep(self) -> None:
         """Have Envoy know what iam says now. What iam does not say stays as it is."""
-        if self._known is None:
-            self._known = self._load()
-        known = await self._ask(self._known)
-        if known != self._known:
-            self._save(known)
+        before = self._load() if self._known is None else self._known
+        known = await self._ask(before)
+        if self._known is None or known != before:
+            async with self._files.locked():
+                self._save(known)
+            self._wanted = self._files_for(known)
             self._known = known
-        for name, config in self._filters(known).items():
-            await self._deliver(name, config)
+        serving = await self._admin.versions()
+        for file in self._wanted:
+            if file.version not in self._refused and serving.get(file.name) != file.version:
+                async with self._files.locked():
+                    await self._hand_over(file)
 
     async def find(self, kid: str) -> ECKey | None:
         """The key of that id, for the console's own look at tokens."""
@@ -115,34 +127,37 @@ class Trust:
             log.warning("iam's keys or ended sessions cannot be had; the last known ones count", reasons=complaints)
         self._complaints = complaints
 
-    def _filters(self, known: Known) -> dict[Name, Config]:
+    def _files_for(self, known: Known) -> list[_File]:
         world = worlds.world(self._settings)
-        return {"jwt": identities.tokens(world, known.jwks), "rev": identities.ended(known.ended)}
+        return [
+            self._file_of("jwt", identities.tokens(world, known.jwks)),
+            self._file_of("rev", identities.ended(known.ended)),
+        ]
 
-    async def _deliver(self, name: Name, config: Config) -> None:
-        path, version, text = self._rendered(name, config)
-        if version in self._refused:
-            return
-        serving = await self._admin.serving(name)
-        former = path.read_bytes() if path.exists() else None
-        if serving == version or (serving is None and former == text):
-            return
+    def _file_of(self, name: Name, config: Config) -> _File:
+        version = content_version([config])
+        return _File(
+            name=name,
+            path=Path(identities.folder(str(self._folder), name)) / f"{name}.json",
+            version=version,
+            text=document(version, [identities.resource(name, config)]),
+        )
+
+    async def _hand_over(self, file: _File) -> None:
+        former = file.path.read_bytes() if file.path.exists() else None
+        if former == file.text and not await self._admin.ready():
+            return  # Envoy reads it when it is back
         try:
             before = await self._admin.counters()
-            write(path, text)
-            await self._admin.confirm(name, version, before=before)
+            write(file.path, file.text)
+            await self._admin.confirm(file.name, file.version, before=before)
         except EnvoyAway:
-            write(path, text)
+            write(file.path, file.text)
         except UpdateRejected as rejected:
-            self._refused.add(version)
+            self._refused.add(file.version)
             if former is not None:
-                write(path, former)
-            log.error("Envoy goes on with the last good one", filter=name, reason=str(rejected))
-
-    def _rendered(self, name: Name, config: Config) -> tuple[Path, str, bytes]:
-        path = Path(identities.folder(str(self._folder), name)) / f"{name}.json"
-        version = content_version([config])
-        return path, version, document(version, [identities.resource(name, config)])
+                write(file.path, former)
+            log.error("Envoy goes on with the last good one", filter=file.name, reason=str(rejected))
 
     def _load(self) -> Known:
         try:

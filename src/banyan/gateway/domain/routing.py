@@ -136,7 +136,8 @@ def _own_paths(found: Routing, world: World) -> None:
 def _api(
     found: Routing, name: str, prefix: str, world: World, conditions: Config, methods: tuple[str, ...] = ()
 ) -> list[Config]:
-    """Every service's part of the API under one prefix; what nobody owns is web's to refuse."""
+    """Every service's part of the API under one prefix, each by a cluster `new~NAME~SERVICE`; what nobody owns is
+    web's to refuse."""
     rewrite = (f"^{re.escape(prefix)}/", "/api/v1/")
     live = destinations.new(f"{name}~live", world, "live", timeout=0, rewrite=rewrite)
     live = dataclasses.replace(live, idle=world.stream_idle)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from fastapi import APIRouter, Request, Response
@@ -23,67 +24,73 @@ HERE = "/account"
 Change = Callable[[Request, Caller, Typed], Awaitable[Response]]
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a change went that was not made."""
+
+    status: int = 200
+    errors: dict[str, str] = field(default_factory=dict)
+    problem: str = ""
+    wait: int | None = None
+
+
 class WrongField(Exception):
     """Something that the form itself can tell."""
 
-    def __init__(self, field: str, message: str) -> None:
-        self.field, self.message = field, message
+    def __init__(self, field_name: str, message: str) -> None:
+        self.field, self.message = field_name, message
 
 
 def add(routes: APIRouter, shown: Pages, iam: IamClient, forms: Forms) -> None:
-    async def draw(request: Request, caller: Caller, *, status: int = 200, **values: object) -> Response:
+    changes = _changes(iam)
+
+    async def draw(request: Request, caller: Caller, outcome: Outcome, typed: Typed | None = None) -> Response:
         token = caller.token
         me, sessions = await asyncio.gather(_unless_away(iam.me(token=token)), _unless_away(iam.sessions(token=token)))
         done = request.query_params.get("done", "") if request.method == "GET" else ""
-        given: dict[str, object] = {
-            "errors": {},
-            "problem": "",
-            "asked": "",
-            "wait": None,
-            "typed_name": None,
-            **values,
-        }
+        asked = typed.text("do") if typed is not None else ""
         return answers.private(
             shown,
             request,
             "account.html",
-            status=status,
+            status=outcome.status,
+            wait=outcome.wait,
+            errors=outcome.errors,
+            problem=outcome.problem,
             me=me,
             sessions=session_views(sessions.items) if sessions is not None else None,
             done=done if done in words.DONE else "",
-            **given,
+            asked=asked,
+            typed_name=typed.text("name") if typed is not None and asked == "name" else None,
         )
 
     async def page(request: Request) -> Response:
         caller = caller_of(request)
-        return await draw(request, caller) if caller is not None else answers.to_sign_in(request)
+        return await draw(request, caller, Outcome()) if caller is not None else answers.to_sign_in(request)
 
     async def change(request: Request) -> Response:
         caller = caller_of(request)
         if caller is None:
             return answers.to_sign_in(request)
         typed = await forms.read(request)
-        asked = typed.text("do")
-        kept = {"asked": asked, "typed_name": typed.text("name") if asked == "name" else None}
+        wish = changes.get(typed.text("do"))
         if not typed.ours:
-            return await draw(request, caller, status=403, problem="foreign-page", **kept)
-        if asked not in changes:
-            return await draw(request, caller, status=422, problem="unknown-wish")
+            return await draw(request, caller, Outcome(403, problem="foreign-page"), typed)
+        if wish is None:
+            return await draw(request, caller, Outcome(422, problem="unknown-wish"))
         try:
-            return await changes[asked](request, caller, typed)
-        except WrongField as wrong:
-            return await draw(request, caller, status=422, errors={wrong.field: wrong.message}, **kept)
-        except ServiceAway:
-            return await draw(request, caller, status=503, problem="account-away", **kept)
-        except ServiceRefused as refusal:
-            if refusal.status == 401:
+            return await wish(request, caller, typed)
+        except (WrongField, ServiceAway, ServiceRefused) as refusal:
+            if isinstance(refusal, ServiceRefused) and refusal.status == 401:
                 return answers.to_sign_in(request)
-            field = words.FIELD_OF.get(refusal.slug)
-            errors = {field: refusal.slug} if field else {}
-            problem = "" if field else refusal.slug
-            return await draw(
-                request, caller, status=refusal.status, errors=errors, problem=problem, wait=refusal.retry_after, **kept
-            )
+            return await draw(request, caller, _outcome(refusal), typed)
+
+    routes.add_route(HERE, shown.page(page))
+    routes.add_route(HERE, change, methods=["POST"])
+
+
+def _changes(iam: IamClient) -> dict[str, Change]:
+    """What can be asked for here, by the name that its form says it with."""
 
     async def rename(request: Request, caller: Caller, typed: Typed) -> Response:
         if not typed.text("name"):
@@ -105,7 +112,7 @@ def add(routes: APIRouter, shown: Pages, iam: IamClient, forms: Forms) -> None:
         cookies = await iam.end_session(typed.text("session"), token=caller.token, headers=on_behalf(request))
         return answers.onward(f"{HERE}?done=session", cookies=cookies)
 
-    async def end_others(request: Request, caller: Caller, typed: Typed) -> Response:
+    async def end_others(request: Request, caller: Caller, _: Typed) -> Response:
         cookies = await iam.end_other_sessions(token=caller.token, headers=on_behalf(request))
         return answers.onward(f"{HERE}?done=sessions", cookies=cookies)
 
@@ -124,15 +131,25 @@ def add(routes: APIRouter, shown: Pages, iam: IamClient, forms: Forms) -> None:
             raise
         return answers.onward("/login?done=left", cookies=cookies)
 
-    changes: dict[str, Change] = {
+    return {
         "name": rename,
         "password": change_password,
         "end": end_session,
         "end-others": end_others,
         "leave": leave,
     }
-    routes.add_route(HERE, shown.page(page))
-    routes.add_route(HERE, change, methods=["POST"])
+
+
+def _outcome(refusal: WrongField | ServiceAway | ServiceRefused) -> Outcome:
+    if isinstance(refusal, WrongField):
+        return Outcome(422, errors={refusal.field: refusal.message})
+    if isinstance(refusal, ServiceAway):
+        return Outcome(503, problem="account-away")
+    about = words.FIELD_OF.get(refusal.slug)
+    if about is not None:
+        return Outcome(422, errors={about: refusal.slug})
+    known = refusal.slug if refusal.slug in words.PROBLEMS else "unknown-wish"
+    return Outcome(refusal.status, problem=known, wait=refusal.retry_after)
 
 
 async def _unless_away(asked: Awaitable[T]) -> T | None:

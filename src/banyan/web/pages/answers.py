@@ -34,14 +34,23 @@ def private(
     status: int = 200,
     wait: int | None = None,
     errors: Mapping[str, str] | None = None,
+    problem: str = "",
     **values: object,
 ) -> Response:
     """A page for this reader and this moment only. `wait` is when trying again makes sense, in seconds; `errors` are
-    names of refusals by the field they are about."""
+    names of refusals by the field they are about, `problem` one that is about none of them."""
     wrong = defaultdict(str, errors or {})
     headers = {"cache-control": "no-store"}
     if wait is not None or status == 503:
         headers["retry-after"] = str(wait or _RETRY_SECONDS)
     return shown.render(
-        request, template, status=status, headers=headers, canonical=None, wait=wait, errors=wrong, **values
+        request,
+        template,
+        status=status,
+        headers=headers,
+        canonical=None,
+        wait=wait,
+        errors=wrong,
+        problem=problem,
+        **values,
     )

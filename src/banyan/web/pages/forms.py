@@ -79,7 +79,9 @@ class Forms:
         nonce: str = secrets.token_urlsafe(18)
         request.state.nonce = nonce
         cookie: SimpleCookie = SimpleCookie({COOKIE: nonce})
-        cookie[COOKIE].update({"path": "/", "samesite": "Lax", "httponly": True})
+        cookie[COOKIE]["path"] = "/"
+        cookie[COOKIE]["samesite"] = "Lax"
+        cookie[COOKIE]["httponly"] = True
         if self._settings.url.startswith("https:"):
             cookie[COOKIE]["secure"] = True
         request.state.cookies.append(cookie[COOKIE].OutputString())

@@ -15,9 +15,28 @@ _TELLS_NOBODY = {"referrer-policy": "same-origin", "x-robots-tag": "noindex"}
 
 
 def add(routes: APIRouter, shown: Pages, iam: IamClient, forms: Forms) -> None:
-    def draw(request: Request, status: int = 200, **values: object) -> Response:
-        given: dict[str, object] = {"email": "", "errors": {}, "problem": "", "sent": False, "wait": None, **values}
-        return answers.private(shown, request, "reset.html", status=status, **given)
+    def draw(
+        request: Request,
+        status: int = 200,
+        *,
+        email: str = "",
+        sent: bool = False,
+        problem: str = "",
+        wait: int | None = None,
+        wrong: str = "",
+    ) -> Response:
+        errors = {"email": wrong}
+        return answers.private(
+            shown,
+            request,
+            "reset.html",
+            status=status,
+            wait=wait,
+            problem=problem,
+            errors=errors,
+            email=email,
+            sent=sent,
+        )
 
     async def ask_page(request: Request) -> Response:
         return draw(request)
@@ -28,20 +47,30 @@ def add(routes: APIRouter, shown: Pages, iam: IamClient, forms: Forms) -> None:
         if not typed.ours:
             return draw(request, 403, email=email, problem="foreign-page")
         if "@" not in email[1:]:
-            return draw(request, 422, email=email, errors={"email": "email-not-usable"})
+            return draw(request, 422, email=email, wrong="email-not-usable")
         try:
             await iam.ask_for_reset(email, headers=on_behalf(request))
         except ServiceAway:
             return draw(request, 503, email=email, problem="sign-in-away")
         except ServiceRefused as refusal:
             if refusal.slug in words.FIELD_OF:
-                return draw(request, 422, email=email, errors={"email": refusal.slug})
+                return draw(request, 422, email=email, wrong=refusal.slug)
             return draw(request, refusal.status, email=email, problem=refusal.slug, wait=refusal.retry_after)
         return draw(request, email=email, sent=True)
 
-    def draw_new(request: Request, status: int = 200, **values: object) -> Response:
-        given: dict[str, object] = {"errors": {}, "problem": "", "spent": False, "wait": None, **values}
-        response = answers.private(shown, request, "new-password.html", status=status, **given)
+    def draw_new(
+        request: Request,
+        status: int = 200,
+        *,
+        spent: bool = False,
+        problem: str = "",
+        wait: int | None = None,
+        wrong: str = "",
+    ) -> Response:
+        page, errors = "new-password.html", {"password": wrong}
+        response = answers.private(
+            shown, request, page, status=status, wait=wait, problem=problem, errors=errors, spent=spent
+        )
         response.headers.update(_TELLS_NOBODY)
         return response
 
@@ -57,14 +86,14 @@ def add(routes: APIRouter, shown: Pages, iam: IamClient, forms: Forms) -> None:
         if not typed.ours:
             return draw_new(request, 403, problem="foreign-page")
         if len(typed.secret("password")) < words.SHORTEST_PASSWORD:
-            return draw_new(request, 422, errors={"password": "password-not-usable"})
+            return draw_new(request, 422, wrong="password-not-usable")
         try:
             await iam.reset(request.path_params["token"], typed.secret("password"), headers=on_behalf(request))
         except ServiceAway:
             return draw_new(request, 503, problem="sign-in-away")
         except ServiceRefused as refusal:
             if refusal.slug in words.FIELD_OF:
-                return draw_new(request, 422, errors={"password": refusal.slug})
+                return draw_new(request, 422, wrong=refusal.slug)
             spent = refusal.status == 404
             return draw_new(
                 request, refusal.status, spent=spent, problem="" if spent else refusal.slug, wait=refusal.retry_after
