@@ -11,6 +11,10 @@ from urllib.parse import quote
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
+from banyan.contracts.identity import SESSION_COOKIE, SESSION_HEADER
+
+from .iam_standin import PASSWORD, SPENT
+from .identities import Person
 from .standin import LearningStandIn
 
 CHROMIUM = "/usr/bin/chromium"
@@ -21,7 +25,7 @@ LONG_WORD = "Pneumonoultramicroscopicsilicovolcanoconiosis_and_everything_else_y
 
 # The contrast of each text on what is painted below it, as the browser computed the colours.
 CONTRAST = Path(__file__).with_name("contrast.js").read_text()
-CONTROLS = "a, button, summary, .choice, input:not([type=radio], [type=hidden])"
+CONTROLS = "a, button, summary, .choice, input:not([type=radio], [type=checkbox], [type=hidden])"
 SMALL_TARGETS = f"""() => [...document.querySelectorAll('{CONTROLS}')]
     .filter(e => e.checkVisibility() && !e.closest('.only-read-aloud, .title, p.course-by') && !e.matches('.skip-link'))
     .filter(e => e.getBoundingClientRect().height < 44 || e.getBoundingClientRect().width < 24)
@@ -44,9 +48,42 @@ class Visit:
             "/courses?after=WzIwXQ",
             course,
             "/nowhere",
+            "/login",
+            "/login?done=password",
+            "/signup",
+            "/reset",
+            "/reset/a-link",
+            f"/reset/{SPENT}",
         ]
 
-    async def page(self, width: int, locale: str = "ko", scheme: str = "light", *, script: bool = True) -> Page:
+    @property
+    def own_paths(self) -> list[str]:
+        """What somebody sees who is signed in."""
+        courses = self.learning.courses
+        self.learning.enrolled = [courses[1].slug, courses[4].slug]
+        self.learning.percents = {lesson.id: 50 for lesson in courses[4].sections[0].lessons}
+        lessons = [lesson for section in courses[1].sections for lesson in section.lessons]
+        room = f"/learn/{quote(courses[1].slug)}"
+        kinds = [f"{room}/{next(one.id for one in lessons if one.kind == kind)}" for kind in ("video", "text")]
+        return [
+            "/courses",
+            "/me",
+            "/account",
+            "/account?done=name",
+            f"/courses/{quote(courses[1].slug)}",
+            "/logout",
+            *kinds,
+        ]
+
+    async def page(
+        self,
+        width: int,
+        locale: str = "ko",
+        scheme: str = "light",
+        *,
+        script: bool = True,
+        person: Person | None = None,
+    ) -> Page:
         context = await self.browser.new_context(
             viewport={"width": width, "height": 800},
             locale=locale,
@@ -55,7 +92,10 @@ class Visit:
             is_mobile=width < 600,
             reduced_motion="reduce",
             java_script_enabled=script,
+            extra_http_headers={SESSION_HEADER: person.session_id} if person else None,
         )
+        if person:
+            await context.add_cookies([{"name": SESSION_COOKIE, "value": person.token, "url": self.base}])
         return await context.new_page()
 
 
@@ -99,6 +139,68 @@ async def test_every_page_fits_its_window_and_the_browser_has_nothing_to_say(
             await page.goto(visit.base + path)
             assert await page.evaluate("document.documentElement.scrollWidth") <= width, path
             assert await page.evaluate("document.querySelectorAll('h1').length") == 1, path
+
+
+@pytest.mark.parametrize(
+    ("width", "locale", "scheme"), [(360, "ko", "dark"), (768, "en", "light"), (1280, "en", "dark")]
+)
+async def test_the_pages_of_a_person_fit_can_be_read_and_touched(
+    visit: Visit, width: int, locale: str, scheme: str
+) -> None:
+    page = await visit.page(width, locale, scheme, person=Person(name=LONG_KOREAN[:50]))
+
+    with _watched(page):
+        for path in visit.own_paths:
+            await page.goto(visit.base + path)
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width, path
+            assert await page.evaluate("document.querySelectorAll('h1').length") == 1, path
+            for opened in await page.locator("details.who, details.leave").all():
+                await opened.evaluate("details => { details.open = true; }")
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width, path
+            assert await page.evaluate(CONTRAST) == [], path
+            assert width > 600 or await page.evaluate(SMALL_TARGETS) == [], path
+
+
+async def test_the_keyboard_alone_signs_in(visit: Visit) -> None:
+    page = await visit.page(1280)
+    await page.goto(visit.base + "/login?next=/courses")
+
+    assert await page.evaluate("document.activeElement.id") == "email"
+    await page.keyboard.type("learner@banyan.test")
+    await page.keyboard.press("Tab")
+    await page.keyboard.type(PASSWORD)
+    await page.keyboard.press("Enter")
+
+    await page.wait_for_url("**/courses")
+    assert {cookie["name"] for cookie in await page.context.cookies()} >= {SESSION_COOKIE, "banyan_ref"}
+
+
+async def test_the_keyboard_walks_through_lessons_and_escape_closes_the_menu(visit: Visit) -> None:
+    page = await visit.page(1280, person=Person())
+    *_, video, _ = visit.own_paths
+    await page.goto(visit.base + video)
+    here = page.url
+
+    await page.keyboard.press("n")
+    await page.wait_for_url(lambda address: address != here)
+    await page.keyboard.press("p")
+    await page.wait_for_url(here)
+
+    await page.goto(visit.base + "/me")
+    await page.click("details.who summary")
+    await page.keyboard.press("Escape")
+    assert await page.get_attribute("details.who", "open") is None
+
+
+async def test_the_curriculum_of_a_phone_is_a_drawer_that_needs_no_script(visit: Visit) -> None:
+    page = await visit.page(360, script=False, person=Person())
+    *_, text = visit.own_paths
+    await page.goto(visit.base + text)
+    assert not await page.is_visible("#curriculum")
+
+    await page.tap(".room-open")
+
+    assert await page.is_visible("#curriculum [aria-current]")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -201,8 +201,8 @@ async def test_markup_in_names_devices_and_lessons_is_text(site: Site) -> None:
                 replace(section, title=EVIL, lessons=[replace(lesson, title=EVIL) for lesson in section.lessons])
                 for section in course.sections
             ]
-            course = replace(course, title=EVIL, description=EVIL, instructor=EVIL, sections=sections)
-            site.learning.courses[at] = course
+            told = replace(course, title=EVIL, description=EVIL, instructor=EVIL, sections=sections)
+            site.learning.courses[at] = told
 
     for path in ("/account", "/me", places.real("TEXT"), places.real("VIDEO"), "/account?done=" + quote(EVIL)):
         answer = await site.seen_by(person, path)

@@ -148,8 +148,7 @@ def _outcome(refusal: WrongField | ServiceAway | ServiceRefused) -> Outcome:
     about = words.FIELD_OF.get(refusal.slug)
     if about is not None:
         return Outcome(422, errors={about: refusal.slug})
-    known = refusal.slug if refusal.slug in words.PROBLEMS else "unknown-wish"
-    return Outcome(refusal.status, problem=known, wait=refusal.retry_after)
+    return Outcome(refusal.status, problem=words.problem(refusal.slug), wait=refusal.retry_after)
 
 
 async def _unless_away(asked: Awaitable[T]) -> T | None:

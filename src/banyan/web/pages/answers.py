@@ -43,14 +43,5 @@ def private(
     headers = {"cache-control": "no-store"}
     if wait is not None or status == 503:
         headers["retry-after"] = str(wait or _RETRY_SECONDS)
-    return shown.render(
-        request,
-        template,
-        status=status,
-        headers=headers,
-        canonical=None,
-        wait=wait,
-        errors=wrong,
-        problem=problem,
-        **values,
-    )
+    known = {"canonical": None, "wait": wait, "errors": wrong, "problem": problem}
+    return shown.render(request, template, status=status, headers=headers, **{**known, **values})

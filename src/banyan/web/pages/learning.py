@@ -21,6 +21,11 @@ _LONGEST_CURSOR = 500
 
 
 def add(routes: APIRouter, shown: Pages, learning: LearningClient, forms: Forms) -> None:
+    _add_mine(routes, shown, learning)
+    _add_room(routes, shown, learning, forms)
+
+
+def _add_mine(routes: APIRouter, shown: Pages, learning: LearningClient) -> None:
     async def mine(request: Request) -> Response:
         caller = caller_of(request)
         if caller is None:
@@ -46,6 +51,10 @@ def add(routes: APIRouter, shown: Pages, learning: LearningClient, forms: Forms)
             next=f"/me?after={quote(following, safe='')}" if following else "",
         )
 
+    routes.add_route("/me", shown.page(mine))
+
+
+def _add_room(routes: APIRouter, shown: Pages, learning: LearningClient, forms: Forms) -> None:
     async def resume(request: Request) -> Response:
         caller = caller_of(request)
         slug = request.path_params["slug"]
@@ -97,7 +106,6 @@ def add(routes: APIRouter, shown: Pages, learning: LearningClient, forms: Forms)
             raise HTTPException(404)
         raise refusal
 
-    routes.add_route("/me", shown.page(mine))
     routes.add_route("/learn/{slug}", shown.page(resume))
     routes.add_route("/learn/{slug}/{lesson}", shown.page(lesson))
     routes.add_route("/learn/{slug}/{lesson}", done, methods=["POST"])

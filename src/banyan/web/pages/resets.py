@@ -25,17 +25,9 @@ def add(routes: APIRouter, shown: Pages, iam: IamClient, forms: Forms) -> None:
         wait: int | None = None,
         wrong: str = "",
     ) -> Response:
-        errors = {"email": wrong}
+        page, errors = "reset.html", {"email": wrong}
         return answers.private(
-            shown,
-            request,
-            "reset.html",
-            status=status,
-            wait=wait,
-            problem=problem,
-            errors=errors,
-            email=email,
-            sent=sent,
+            shown, request, page, status=status, wait=wait, problem=problem, errors=errors, email=email, sent=sent
         )
 
     async def ask_page(request: Request) -> Response:
@@ -55,7 +47,9 @@ def add(routes: APIRouter, shown: Pages, iam: IamClient, forms: Forms) -> None:
         except ServiceRefused as refusal:
             if refusal.slug in words.FIELD_OF:
                 return draw(request, 422, email=email, wrong=refusal.slug)
-            return draw(request, refusal.status, email=email, problem=refusal.slug, wait=refusal.retry_after)
+            return draw(
+                request, refusal.status, email=email, problem=words.problem(refusal.slug), wait=refusal.retry_after
+            )
         return draw(request, email=email, sent=True)
 
     def draw_new(
@@ -96,7 +90,11 @@ def add(routes: APIRouter, shown: Pages, iam: IamClient, forms: Forms) -> None:
                 return draw_new(request, 422, wrong=refusal.slug)
             spent = refusal.status == 404
             return draw_new(
-                request, refusal.status, spent=spent, problem="" if spent else refusal.slug, wait=refusal.retry_after
+                request,
+                refusal.status,
+                spent=spent,
+                problem="" if spent else words.problem(refusal.slug),
+                wait=refusal.retry_after,
             )
         return answers.onward("/login?done=password")
 

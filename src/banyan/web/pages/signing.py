@@ -87,9 +87,25 @@ def add(routes: APIRouter, shown: Pages, iam: IamClient, forms: Forms, *, site: 
             if field is not None:
                 return draw(request, template, onward, status=422, errors={field: refusal.slug}, **kept)
             return draw(
-                request, template, onward, status=refusal.status, problem=refusal.slug, wait=refusal.retry_after, **kept
+                request,
+                template,
+                onward,
+                status=refusal.status,
+                problem=words.problem(refusal.slug),
+                wait=refusal.retry_after,
+                **kept,
             )
 
+    routes.add_route("/login", shown.page(sign_in_page))
+    routes.add_route("/login", sign_in, methods=["POST"])
+    routes.add_route("/signup", shown.page(sign_up_page))
+    routes.add_route("/signup", sign_up, methods=["POST"])
+    _add_sign_out(routes, shown, iam, forms, draw, site=site)
+
+
+def _add_sign_out(
+    routes: APIRouter, shown: Pages, iam: IamClient, forms: Forms, draw: Callable[..., Response], *, site: str
+) -> None:
     async def sign_out_page(request: Request) -> Response:
         if _followed_a_link_of_ours(request, site=site):
             return await _signed_out(request)
@@ -113,10 +129,6 @@ def add(routes: APIRouter, shown: Pages, iam: IamClient, forms: Forms, *, site: 
             pass
         return answers.onward("/", cookies=cookies)
 
-    routes.add_route("/login", shown.page(sign_in_page))
-    routes.add_route("/login", sign_in, methods=["POST"])
-    routes.add_route("/signup", shown.page(sign_up_page))
-    routes.add_route("/signup", sign_up, methods=["POST"])
     routes.add_route("/logout", shown.page(sign_out_page))
     routes.add_route("/logout", sign_out, methods=["POST"])
 

@@ -72,3 +72,8 @@ FIELD_OF = {
 VOCABULARY = {**CATEGORIES, **LANGUAGES, **LEVELS, **PRICES, **SORTS, **REFUSALS, **PROBLEMS}
 NEWS = {f"done-{code}": text for code, text in DONE.items()}
 VOCABULARY |= NEWS
+
+
+def problem(slug: str) -> str:
+    """The name of the words for a refusal that is about no field."""
+    return slug if slug in PROBLEMS else "unknown-wish"
