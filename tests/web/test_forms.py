@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import quote
 
-import httpx
 import pytest
 from starlette.routing import Route
 
@@ -226,7 +225,7 @@ async def test_no_password_is_logged_or_shown(site: Site, capsys: pytest.Capture
     assert secret not in shown + said.out + said.err
 
 
-async def test_a_form_that_is_no_form_is_refused_in_words(site: Site, lonely: httpx.AsyncClient) -> None:
+async def test_a_form_that_is_no_form_is_refused_in_words(site: Site) -> None:
     many = "&".join(f"a{number}=1" for number in range(50))
 
     for body in (many, "\x00\xff", "%ff%fe=%00"):
