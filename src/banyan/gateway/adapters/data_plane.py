@@ -103,9 +103,12 @@ class DataPlane:
         try:
             pending = not await self._serve(made, table, world)
         except BaseException:
-            self._files.set_kill_switch(was_on)
+            if on != was_on:
+                self._files.set_kill_switch(was_on)
             raise
-        return Applied(version=made.version, pending=pending, notes=_notes(table, world, on=on, pending=pending))
+        return Applied(
+            version=made.version, pending=pending, kill_switch=on, notes=_notes(table, world, on=on, pending=pending)
+        )
 
     async def _check(self, made: Snapshot, world: World) -> None:
         made.check()

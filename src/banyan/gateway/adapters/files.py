@@ -14,13 +14,14 @@ from banyan.gateway.domain import identities
 from banyan.gateway.domain.routes import Route
 from banyan.gateway.domain.snapshot import Snapshot, content_version
 from banyan.gateway.domain.world import Config, World, typed
+from banyan.kit.errors import Unavailable
 
 _TURN_SECONDS = 0.02
 _FOLDERS = ("cds", "rds", identities.TOKENS, identities.ENDED)
 
 
-class FilesLocked(Exception):
-    """Another process does not stop changing the gateway's files."""
+class FilesLocked(Unavailable):
+    """Another process is changing the gateway's files; nothing was changed here. Try again in a moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,7 @@ class Files:
         self._marker = folder / "kill-switch"
         self._lock = folder / "lock"
         self.bootstrap = folder / "bootstrap.json"
+        self._held: int | None = None
 
     def make_folders(self) -> None:
         for folder in (self._folder, *(self._folder / part for part in _FOLDERS)):
@@ -64,9 +66,11 @@ class Files:
             descriptor = self._try_lock()
         if descriptor is None:
             raise FilesLocked
+        self._held = descriptor
         try:
             yield
         finally:
+            self._held = None
             os.close(descriptor)  # gives the lock back, too
 
     def _try_lock(self) -> int | None:
@@ -81,6 +85,22 @@ class Files:
         os.close(descriptor)
         return None
 
+    def _write(self, path: Path, content: bytes) -> None:
+        """Raises FilesLocked when the lock was taken from us: whoever comes out of a long sleep in the middle of a
+        change must not undo what was done meanwhile, such as the kill switch."""
+        self._check_lock()
+        write(path, content)
+
+    def _check_lock(self) -> None:
+        if self._held is None:
+            return
+        try:
+            if os.fstat(self._held).st_ino == self._lock.stat().st_ino:
+                return
+        except FileNotFoundError:
+            pass
+        raise FilesLocked
+
     def remove_leavings(self) -> None:
         """What a killed process left behind."""
         for pattern in (".validate-*", ".*.tmp", "*/.*.tmp"):
@@ -92,8 +112,9 @@ class Files:
 
     def set_kill_switch(self, on: bool) -> None:
         if on:
-            write(self._marker, b"Every route with an old twin goes to the old site.\n")
+            self._write(self._marker, b"Every route with an old twin goes to the old site.\n")
         else:
+            self._check_lock()
             self._marker.unlink(missing_ok=True)
             _sync_folder(self._folder)
 
@@ -101,34 +122,34 @@ class Files:
         """What was last served; None before the first time, or if the file cannot be read as such."""
         try:
             return msgspec.json.decode(self._table.read_bytes(), type=Served)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, UnicodeDecodeError, msgspec.DecodeError):
             return None
 
     def save(self, served: Served) -> None:
-        write(self._table, msgspec.json.format(msgspec.json.encode(served)))
+        self._write(self._table, msgspec.json.format(msgspec.json.encode(served)))
 
     def write_bootstrap(self, bootstrap: Config) -> None:
-        write(self.bootstrap, msgspec.json.encode(bootstrap))
+        self._write(self.bootstrap, msgspec.json.encode(bootstrap))
 
     def clusters(self) -> list[Config]:
         """The clusters that Envoy has been given; none where the file is missing or broken."""
         try:
             document = msgspec.json.decode(self._clusters.read_bytes())
             return [{key: value for key, value in found.items() if key != "@type"} for found in document["resources"]]
-        except (FileNotFoundError, msgspec.DecodeError, KeyError, TypeError, AttributeError):
+        except (FileNotFoundError, UnicodeDecodeError, msgspec.DecodeError, KeyError, TypeError, AttributeError):
             return []
 
     def write_clusters(self, clusters: Sequence[Config]) -> str:
         """Returns the version Envoy will tell when it has them."""
         version = content_version(clusters)
         resources = [typed("config.cluster.v3.Cluster", **cluster) for cluster in clusters]
-        write(self._clusters, document(version, resources))
+        self._write(self._clusters, document(version, resources))
         return version
 
     def write_routes(self, snapshot: Snapshot) -> str:
         """Returns the version Envoy will tell when it serves them."""
         resource = typed("config.route.v3.RouteConfiguration", **snapshot.routes)
-        write(self._routes, document(snapshot.version, [resource]))
+        self._write(self._routes, document(snapshot.version, [resource]))
         return snapshot.version
 
     def copy(self) -> tuple[bytes | None, bytes | None]:
@@ -137,11 +158,11 @@ class Files:
 
     def restore_clusters(self, text: bytes | None) -> None:
         if text is not None:
-            write(self._clusters, text)
+            self._write(self._clusters, text)
 
     def restore_routes(self, text: bytes | None) -> None:
         if text is not None:
-            write(self._routes, text)
+            self._write(self._routes, text)
 
 
 def document(version: str, resources: list[Config]) -> bytes:

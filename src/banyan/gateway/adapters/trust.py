@@ -162,7 +162,7 @@ class Trust:
     def _load(self) -> Known:
         try:
             return msgspec.json.decode(self._file.read_bytes(), type=Known)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, UnicodeDecodeError, msgspec.DecodeError):
             return Known()
 
     def _save(self, known: Known) -> None:

@@ -20,6 +20,8 @@ REFRESH_PATH = "/gw/refresh?u="
 
 NO_KEYS = '{"keys":[]}'
 
+_JWT = "extensions.filters.http.jwt_authn.v3.JwtAuthentication"
+_MATCHED = "extensions.common.matching.v3.ExtensionWithMatcher"
 _REFRESH_SECONDS = 0.3
 _CACHED_TOKENS = 1000
 _KEY_FIELDS = ("kty", "crv", "x", "y", "kid", "use", "alg")
@@ -66,10 +68,14 @@ class SessionIdRefused(SnapshotRefused):
 
 def of_visitors(world: World, *, discovered: bool) -> list[Config]:
     """For the front door: renew what is stale, believe what is signed, forget who is gone."""
-    return [_when_stale("settle", _settle()), _when_stale("refresh", _ask_iam()), *of_services(world, discovered)]
+    return [
+        _when_stale("settle", _settle()),
+        _when_stale("refresh", _ask_iam()),
+        *of_services(world, discovered=discovered),
+    ]
 
 
-def of_services(world: World, discovered: bool) -> list[Config]:
+def of_services(world: World, *, discovered: bool) -> list[Config]:
     """For the private listener, too. What is not discovered stands in the configuration, to be validated."""
     if discovered:
         return [_discovered(TOKENS, world, _JWT), _discovered(ENDED, world, _MATCHED)]
@@ -155,10 +161,6 @@ def public_keys(jwks: str) -> str:
     if not good:
         raise KeysRefused
     return json.dumps({"keys": keys}, sort_keys=True, separators=(",", ":"))
-
-
-_JWT = "extensions.filters.http.jwt_authn.v3.JwtAuthentication"
-_MATCHED = "extensions.common.matching.v3.ExtensionWithMatcher"
 
 
 def folder(world_folder: str, name: str) -> str:

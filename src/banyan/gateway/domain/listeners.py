@@ -59,7 +59,7 @@ def private(world: World, *, discovered: bool) -> Config:
         max_request_headers_kb=_HEADER_KB,
         stream_idle_timeout=seconds(world.stream_idle),
         early_header_mutation_extensions=[_early()],
-        http_filters=[*identities.of_services(world, discovered), _strip_trailers(), _router()],
+        http_filters=[*identities.of_services(world, discovered=discovered), _strip_trailers(), _router()],
         local_reply_config=replies.for_services(),
         route_config={
             "name": "private",

@@ -121,23 +121,27 @@ class Routes:
                 await self._put_back(action, name, detail, before=before, after=after, reason=str(fault))
                 raise
             self.known, self.refused = after, None
-            self._applied_for = (after.revision, self._front_door.kill_switch_is_on())
+            self._applied_for = (after.revision, self.applied.kill_switch)
             return self.applied
 
     async def _commit(
         self, action: str, name: str, alter: Callable[[Sequence[Route]], tuple[Route, ...]]
     ) -> tuple[Table, Table, str]:
         """Check, render, validate and save a change; answers the table before and after, and what changed in words."""
-        async with self._database.transaction() as tx:
-            before = await store.lock_table(tx)
+        while True:
+            before = await self.table()
             altered = alter(before.routes)
             if altered == before.routes:
                 return before, before, ""
+            # Not inside the transaction: Envoy may take its time, and a lock on the table would wait with it.
             await self._front_door.validate(altered)
             detail = _in_words(before.routes, altered)
-            revision = await store.save_table(tx, before=before.routes, after=altered)
-            await store.add_change(tx, route=name, action=action, detail=detail, outcome="saved")
-        return before, Table(revision, altered), detail
+            async with self._database.transaction() as tx:
+                if (await store.lock_table(tx)).revision != before.revision:
+                    continue
+                revision = await store.save_table(tx, before=before.routes, after=altered)
+                await store.add_change(tx, route=name, action=action, detail=detail, outcome="saved")
+            return before, Table(revision, altered), detail
 
     async def _put_back(self, action: str, name: str, detail: str, *, before: Table, after: Table, reason: str) -> None:
         async with self._database.transaction() as tx:
@@ -186,9 +190,10 @@ class Routes:
             self.refused = refusal.detail
             return
         self.refused = None
-        if wanted != self._applied_for:
-            log.info("serving", revision=table.revision, version=self.applied.version, kill_switch=wanted[1])
-        self._applied_for = wanted
+        served = (table.revision, self.applied.kill_switch)
+        if served != self._applied_for:
+            log.info("serving", revision=table.revision, version=self.applied.version, kill_switch=served[1])
+        self._applied_for = served
 
     async def _is_served(self) -> bool:
         if self.applied is None:
