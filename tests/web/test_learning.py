@@ -170,9 +170,7 @@ async def test_a_wrong_present_password_is_said_under_its_field(site: Site) -> N
     assert "not your present password" in Page(answer.text).one("p", id="old-said").text
 
 
-async def test_while_iam_is_away_the_account_says_so_and_learning_goes_on(
-    lonely: httpx.AsyncClient, site: Site
-) -> None:
+async def test_while_iam_is_away_the_account_says_so_and_learning_goes_on(lonely: httpx.AsyncClient) -> None:
     answer = await lonely.get("/account", headers={**Person().headers, "accept-language": "ko"})
 
     assert answer.status_code == 200
