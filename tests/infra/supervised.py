@@ -12,6 +12,7 @@ import sys
 
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor.child import Spec
+from banyan.infra.supervisor.probe import NotReady
 from banyan.infra.supervisor.state import AlreadyRunning
 from banyan.infra.supervisor.supervisor import Supervisor
 
@@ -34,6 +35,8 @@ def spec(settings: Settings, child: dict[str, str]) -> Spec:
     async def probe() -> None:
         if not ready.exists():
             raise RuntimeError("no ready file")
+        if why := ready.read_text():
+            raise NotReady(why)
 
     return Spec(
         name=child["name"],

@@ -15,6 +15,7 @@ import pytest
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import state
 from banyan.infra.supervisor.state import SupervisorState
+from banyan.infra.supervisor.supervisor import StillRunning, stop
 
 SCRIPT = Path(__file__).with_name("supervised.py")
 STEADY = "import os,time; open(os.environ['READY'],'w').close(); time.sleep(1000)"
@@ -183,6 +184,62 @@ def test_a_hung_child_is_killed_and_started_again(start: Callable[..., Run]) -> 
 
     until(lambda: run.state().processes[0].state == "ready" and run.pid("steady") != first)
     assert not alive(first)
+
+
+def test_a_full_disk_ends_no_supervision(start: Callable[..., Run]) -> None:
+    run = start({"steady": STEADY})
+    run.read_until("all started")
+    first = run.pid("steady")
+    # The state file cannot be written: as on a full disk, but root may do it on any machine.
+    blocked = state.path(run.settings).with_suffix(".tmp")
+    blocked.mkdir()
+
+    os.kill(first, signal.SIGKILL)
+
+    run.read_until("cannot write")
+    until(lambda: len(_children_of(run.process.pid) - {first}) == 2)
+    blocked.rmdir()
+    until(lambda: run.pid("steady") not in (0, first) and run.state().processes[0].state == "ready")
+
+
+def test_a_killed_guardian_is_replaced(start: Callable[..., Run]) -> None:
+    run = start({"deaf": DEAF})
+    run.read_until("all started")
+    child = run.pid("deaf")
+    (guardian,) = _children_of(run.process.pid) - {child}
+    os.kill(guardian, signal.SIGKILL)
+    until(lambda: bool(_children_of(run.process.pid) - {child, guardian}))
+    os.kill(child, signal.SIGSTOP)  # the parent-death signal waits for it to go on, which it never does
+
+    os.kill(run.process.pid, signal.SIGKILL)
+
+    until(lambda: not alive(child), seconds=5)
+
+
+def test_a_child_that_says_why_it_is_not_ready_is_let_be(start: Callable[..., Run]) -> None:
+    run = start({"steady": STEADY}, BANYAN_HANG_SECONDS="0.5")
+    run.read_until("all started")
+    pid = run.pid("steady")
+    (run.settings.run / "steady.ready").write_text("the database is away")
+
+    until(lambda: run.state().processes[0].detail == "the database is away")
+    time.sleep(2)
+    assert run.pid("steady") == pid
+    assert run.state().processes[0].state == "starting"
+    (run.settings.run / "steady.ready").write_text("")
+    until(lambda: run.state().processes[0].state == "ready")
+
+
+def test_a_supervisor_that_does_not_stop_is_named(start: Callable[..., Run]) -> None:
+    run = start({"steady": STEADY})
+    run.read_until("all started")
+    os.kill(run.process.pid, signal.SIGSTOP)
+    impatient = Settings.read(
+        {"BANYAN_DATA": str(run.settings.data), "BANYAN_STOP_SECONDS": "0", "BANYAN_DRAIN_SECONDS": "0"}
+    )
+
+    with pytest.raises(StillRunning, match=f"kill -9 {run.process.pid}"):
+        stop(impatient, tell=print)
 
 
 def test_logs_are_json_lines_and_rotated(start: Callable[..., Run]) -> None:

@@ -1,5 +1,8 @@
 """`banyan ...`: parses, calls, prints. Each noun has a file; what a command needs is imported when it runs."""
 
+import io
+import sys
+
 import typer
 
 from banyan.cli import database, lifecycle
@@ -27,4 +30,7 @@ app.add_typer(iam, name="iam")
 
 
 def main() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # Korean course names on a terminal that knows no Hangul
     app(prog_name="banyan")

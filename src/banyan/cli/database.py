@@ -22,7 +22,7 @@ def migrate(data: Data = None) -> None:
 
 def seed(
     courses: Annotated[int, typer.Option(min=0, max=1_000_000)] = 300,
-    learners: Annotated[int, typer.Option(min=0, max=10_000_000)] = 2000,
+    learners: Annotated[int, typer.Option(min=0, max=10_000_000, help="At least 50.")] = 2000,
     enrolments: Annotated[int | None, typer.Option(min=0, max=100_000_000, help="About so many in all.")] = None,
     data: Data = None,
 ) -> None:
@@ -35,6 +35,7 @@ async def _migrate(told: Settings) -> None:
     from banyan.infra import migrations, postgres
     from banyan.processes import registry
 
+    told.make_folders()
     for context in sorted({name for process in registry.PROCESSES for name in process.databases}):
         database = postgres.database(told, context, size=1)
         try:
@@ -49,6 +50,7 @@ async def _seed(told: Settings, *, courses: int, learners: int, enrolments: int 
     from banyan.infra import migrations, postgres
     from banyan.learning.operations import seed as seeding
 
+    told.make_folders()
     people = catalogue.people(max(learners, catalogue.FEWEST_PEOPLE))
     await _seed_accounts(told, people)
     database = postgres.database(told, "learning", size=2)

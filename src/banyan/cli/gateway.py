@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from banyan.cli.options import Data, Json, clear_errors, settings
+from banyan.cli.options import Data, Json, clear_errors, fail, settings
 from banyan.clients.gateway import GatewayClient
 from banyan.contracts.gateway import Plan
 from banyan.infra.settings import SettingError
@@ -55,11 +55,13 @@ def kill_switch(
     """Send every route that the old site has to the old site, at once, and keep it so; needs nothing but Envoy."""
     from banyan.gateway.adapters import envoy
     from banyan.gateway.adapters.data_plane import DataPlane
-    from banyan.gateway.adapters.files import Files, FilesLocked
+    from banyan.gateway.adapters.files import Files
 
     told = settings(data)
+    if not envoy.folder(told).is_dir():
+        fail(f"{told.data} has no gateway files; it is not the data folder of a Banyan that was started.")
     data_plane = DataPlane(told)
-    with clear_errors(OSError, FilesLocked, SettingError):
+    with clear_errors(SettingError):
         if switch is Switch.status:
             print(f"The kill switch is {'on' if data_plane.kill_switch_is_on() else 'off'}.")
             return

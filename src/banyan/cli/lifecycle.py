@@ -10,11 +10,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from banyan.cli.options import Data, Json, fail, settings
+from banyan.cli.options import Data, Json, clear_errors, fail, settings, unusable
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import state
 from banyan.infra.supervisor import supervisor as supervising
 from banyan.infra.supervisor.state import SupervisorState
+from banyan.kit.errors import Refusal
 
 DEMO_LOGINS = "learner@, instructor@, admin@ and operator@banyan.test, password banyan-demo"
 
@@ -47,17 +48,18 @@ def up(
         fail("Say what stands behind the gateway: --legacy URL (your site), --no-legacy, or --demo.", code=2)
     try:
         asyncio.run(process.up(told, _Console(told)))
-    except (AlreadyRunning, process.PortTaken, EmbeddedPostgresError, SettingError) as fault:
+    except (AlreadyRunning, process.PortTaken, EmbeddedPostgresError, SettingError, Refusal) as fault:
         fail(str(fault))
-    except PermissionError as fault:
-        fail(f"{fault.filename} cannot be used: {fault.strerror}. Choose another folder with --data.")
+    except OSError as fault:
+        fail(unusable(fault))
 
 
 def stop(data: Data = None) -> None:
     """Stop the Banyan that runs on this data folder."""
     told = settings(data)
-    if not supervising.stop(told, tell=print):
-        print(f"Banyan does not run on {told.data}.")
+    with clear_errors(supervising.StillRunning):
+        if not supervising.stop(told, tell=print):
+            print(f"Banyan does not run on {told.data}.")
 
 
 def status(data: Data = None, as_json: Json = False) -> None:
@@ -83,6 +85,8 @@ def run(process: Annotated[str, typer.Argument(help="A name from `banyan status`
         running.run(process, settings(data))
     except running.UnknownProcess as fault:
         fail(str(fault), code=2)
+    except OSError as fault:
+        fail(unusable(fault))
 
 
 class _Console:

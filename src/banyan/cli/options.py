@@ -34,6 +34,11 @@ def fail(message: str, *, code: int = 1) -> NoReturn:
     raise typer.Exit(code)
 
 
+def unusable(fault: OSError) -> str:
+    """What to do about a file or folder that the system refuses."""
+    return f"{fault.filename or 'The data folder'} cannot be used: {fault.strerror}. Choose another folder with --data."
+
+
 @contextmanager
 def clear_errors(*expected: type[Exception]) -> Iterator[None]:
     """Turn refusals, and what else a command expects, into one clear line."""
@@ -42,3 +47,5 @@ def clear_errors(*expected: type[Exception]) -> Iterator[None]:
         yield
     except wanted as fault:
         fail(str(fault))
+    except OSError as fault:
+        fail(unusable(fault))

@@ -49,10 +49,12 @@ class NewRoute:
 @dataclass(frozen=True, slots=True)
 class Applied:
     """What Envoy serves now: `version` is the content hash of the snapshot; `pending` says that Envoy was away
-    and takes the written files when it is back; `notes` are sentences for the person who asked."""
+    and takes the written files when it is back; `kill_switch` is what the snapshot was made with; `notes` are
+    sentences for the person who asked."""
 
     version: str
     pending: bool
+    kill_switch: bool = False
     notes: list[str] = field(default_factory=list)
 
 

@@ -17,7 +17,8 @@ DEVICE_COOKIE = "banyan_device"  # a year: this browser has signed in before, so
 USER_HEADER = "x-banyan-user"
 ROLES_HEADER = "x-banyan-roles"
 SESSION_HEADER = "x-banyan-session"
-TOKEN_HEADER = "x-banyan-token"  # iam's fresh token, for this one request
+# iam's fresh token, for this one request.
+TOKEN_HEADER = "x-banyan-token"  # noqa: S105 # the name of a header
 GONE_HEADER = "x-banyan-gone"  # iam: this session is over
 
 

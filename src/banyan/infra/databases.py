@@ -45,24 +45,23 @@ def foreign_url(context: str) -> str | None:
 
 def url(settings: Settings, context: str) -> str:
     """`postgresql://...` for a context's own role in its own database."""
-    password = secret(settings.secrets, f"postgres-{context}")
-    return foreign_url(context) or embedded_url(settings, server_of(context), context, context, password)
+    return foreign_url(context) or _own_url(settings, context, context)
 
 
 def relay_url(settings: Settings, owner: str) -> str:
     """Where the relay reads a context's outbox, with rights to that alone where the server is ours."""
     given = os.environ.get(f"BANYAN_RELAY_{owner.upper()}_URL")
-    return given or _guest_url(settings, owner, "relay")
+    return given or foreign_url(owner) or _own_url(settings, owner, "relay")
 
 
 def bus_url(settings: Settings, role: str) -> str:
     """The bus, for a context's role or the relay's. Elsewhere its URL names the role."""
-    return _guest_url(settings, "bus", role)
+    return foreign_url("bus") or _own_url(settings, "bus", role)
 
 
-def _guest_url(settings: Settings, database: str, role: str) -> str:
+def _own_url(settings: Settings, database: str, role: str) -> str:
     password = secret(settings.secrets, f"postgres-{role}")
-    return foreign_url(database) or embedded_url(settings, server_of(database), database, role, password)
+    return embedded_url(settings, server_of(database), database, role, password)
 
 
 def socket_folder(settings: Settings) -> Path:

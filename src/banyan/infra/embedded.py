@@ -197,6 +197,8 @@ async def provide(settings: Settings, server: Server) -> None:
     """Make each context's role and database, closed to all other roles. Idempotent."""
     connection = await _connect(settings, server)
     try:
+        # A statement that fails or is cut off is logged with its text, and ours hold passwords.
+        await connection.execute("SET log_min_error_statement = panic")
         await hangul.check(connection)
         for name in server.databases:
             await _provide_one(settings, connection, name)
@@ -217,11 +219,11 @@ async def _provide_one(settings: Settings, connection: "asyncpg.Connection[async
 
 async def _provide_role(settings: Settings, connection: "asyncpg.Connection[asyncpg.Record]", name: str) -> None:
     if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", name):
-        await connection.execute(f"CREATE ROLE {name} LOGIN")
+        await connection.execute(f"CREATE ROLE {name} LOGIN CONNECTION LIMIT 40")
     password = secret(settings.secrets, f"postgres-{name}")
     # A restored or copied data folder may come with other secrets; `quote_literal` because DDL takes no parameters.
     literal = await connection.fetchval("SELECT quote_literal($1::text)", password)
-    await connection.execute(f"ALTER ROLE {name} PASSWORD {literal} CONNECTION LIMIT 40")
+    await connection.execute(f"ALTER ROLE {name} PASSWORD {literal}")
 
 
 async def _connect(settings: Settings, server: Server) -> "asyncpg.Connection[asyncpg.Record]":

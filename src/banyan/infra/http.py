@@ -28,6 +28,7 @@ ErrorPage = Callable[[Request, int, str, str], Response]
 REQUEST_ID = "x-request-id"
 EVENT_STREAM = "text/event-stream"
 READY = "/ready"
+LISTEN_VARIABLE = "BANYAN_LISTEN_FD"
 _SLOW_SECONDS = 0.5
 _GRACEFUL_SECONDS = 5
 _KEEP_ALIVE_SECONDS = 75
@@ -97,7 +98,7 @@ def application(
     def broken(request: Request) -> Response:
         return answer(request, 500, "internal-error", "Something of ours broke. Nothing of yours was changed.")
 
-    app.add_middleware(_Edge, process=name, max_body=settings.max_body, broken=broken)
+    app.add_middleware(_Edge, settings=settings, broken=broken)
     return app
 
 
@@ -126,7 +127,7 @@ def listening_socket(path: Path) -> socket.socket:
 
 def inherited_or_own_socket(settings: Settings, process: str) -> socket.socket:
     """The socket that the supervisor holds open across our restarts, or one of our own."""
-    descriptor = os.environ.pop("BANYAN_LISTEN_FD", None)
+    descriptor = os.environ.pop(LISTEN_VARIABLE, None)
     if descriptor is not None:
         return socket.socket(fileno=int(descriptor))
     settings.make_folders()
@@ -177,10 +178,10 @@ def stop_signal() -> asyncio.Event:
 class _Edge:
     """Outermost: binds the request id to the log, bounds the body, and logs what was slow or went wrong."""
 
-    def __init__(self, app: ASGIApp, *, process: str, max_body: int, broken: Callable[[Request], Response]) -> None:
+    def __init__(self, app: ASGIApp, *, settings: Settings, broken: Callable[[Request], Response]) -> None:
         self._app = app
-        self._process = process
-        self._max_body = max_body
+        self._max_body = settings.max_body
+        self._log_all = settings.request_log == "all"
         self._broken = broken
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -225,10 +226,10 @@ class _Edge:
                 await self._broken(Request(scope))(scope, receive, send)
             return
         seconds = asyncio.get_running_loop().time() - started
-        if status >= 500 or (seconds > _SLOW_SECONDS and not endless):
-            log.warning(
-                "request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 1)
-            )
+        wrong = status >= 500 or (seconds > _SLOW_SECONDS and not endless)
+        if wrong or (self._log_all and scope["path"] != READY):
+            tell = log.warning if wrong else log.info
+            tell("request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 1))
 
 
 def _wants_json(request: Request) -> bool:

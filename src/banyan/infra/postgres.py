@@ -93,7 +93,7 @@ class Database:
                             "timezone": "UTC",
                         },
                     )
-                except _AWAY as fault:
+                except (OSError, *_AWAY) as fault:
                     raise DatabaseAway from fault
             return self._pool
 
@@ -107,7 +107,7 @@ async def _leave_as_it_is(_: Connection) -> None:
 
 
 _AWAY = (
-    OSError,
+    ConnectionError,  # not every OSError: the caller's own files may be what failed
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,

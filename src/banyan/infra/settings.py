@@ -1,4 +1,4 @@
-"""Settings are environment variables `BANYAN_*`; this file is the only one that reads them.
+"""Settings are environment variables `BANYAN_*`; but for the URLs of databases, this file alone reads them.
 
 Every field names its variable and says what it is for; `docs/settings.md` is generated from here.
 """
@@ -6,6 +6,7 @@ Every field names its variable and says what it is for; `docs/settings.md` is ge
 import dataclasses
 import hashlib
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+_DATABASE_URL = re.compile(r"BANYAN_([A-Z]+_DATABASE|RELAY_[A-Z]+)_URL")
 LONGEST_SOCKET_PATH = 90  # sun_path holds 107 bytes; Envoy and PostgreSQL add names of their own to ours
 
 
@@ -130,6 +132,7 @@ class Settings:
     hang_timeout: float = _setting("BANYAN_HANG_SECONDS", 20.0, "A process that answers no probe so long is killed.")
     stop_timeout: float = _setting("BANYAN_STOP_SECONDS", 10.0, "Time to stop before a process is killed.")
     drain: float = _setting("BANYAN_DRAIN_SECONDS", 1.0, "Time Envoy has for requests in flight when it is stopped.")
+    request_log: str = _setting("BANYAN_REQUEST_LOG", "slow", "Services log requests: slow (and failed) ones, or all.")
     log_bytes: int = _setting("BANYAN_LOG_BYTES", 10_000_000, "A log file is rotated when it has grown past this.")
     log_files: int = _setting("BANYAN_LOG_FILES", 3, "Rotated log files kept of each process.")
     reload: bool = _setting("BANYAN_RELOAD", False, "Restart a process when a file that it uses is edited.")
@@ -143,6 +146,11 @@ class Settings:
             text = environ.get(variable)
             if text is not None and text != "":
                 values[known.name] = _parse(variable, text, type(known.default))
+        for variable, text in environ.items():
+            if _DATABASE_URL.fullmatch(variable) and text and not _is_database(text):
+                raise SettingError(
+                    f"{variable} cannot be used; it takes postgresql://role:password@host[:port]/database."
+                )
         values["data"] = Path(values.get("data", ".banyan")).expanduser().absolute()
         settings = cls(**values)
         settings._check()
@@ -215,6 +223,8 @@ class Settings:
             raise SettingError(f"BANYAN_PUBLIC_URL is {self.public_url!r}; it takes http(s)://host[:port].")
         if self.access_log not in ("all", "errors", "off"):
             raise SettingError(f"BANYAN_ACCESS_LOG is {self.access_log!r}; it takes all, errors or off.")
+        if self.request_log not in ("slow", "all"):
+            raise SettingError(f"BANYAN_REQUEST_LOG is {self.request_log!r}; it takes slow or all.")
         if bool(self.tls_cert) != bool(self.tls_key):
             raise SettingError("BANYAN_TLS_CERT and BANYAN_TLS_KEY go together; one of them is missing.")
         if self.demo and not (is_loopback(self.host) and self._legacy_is_loopback()):
@@ -235,13 +245,21 @@ def is_loopback(host: str) -> bool:
 
 
 def _is_origin(url: str) -> bool:
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         port_is_fine = parts.port is None or parts.port > 0
     except ValueError:
         return False
     bare = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username)
     return parts.scheme in ("http", "https") and bool(parts.hostname) and bare and port_is_fine
+
+
+def _is_database(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("postgres", "postgresql") and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
 
 
 def _parse(variable: str, text: str, kind: type) -> object:

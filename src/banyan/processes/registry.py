@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from banyan.infra import databases
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -11,6 +13,12 @@ class Process:
     module: str
     databases: tuple[str, ...] = ()
     demo_only: bool = False
+
+    def reaches(self) -> frozenset[str]:
+        """The databases that it opens, as their owner or as a guest."""
+        roles = {self.name, *self.databases}
+        guests = (database for database, known in databases.GUESTS.items() if roles & set(known))
+        return frozenset({*self.databases, *guests})
 
 
 PROCESSES = (

@@ -21,6 +21,7 @@ def run(name: str, settings: Settings) -> None:
     known = {process.name: process for process in registry.PROCESSES}
     if name not in known:
         raise UnknownProcess(f"There is no process '{name}'. There are: {', '.join(sorted(known))}.")
+    os.umask(0o077)
     logs.configure(name)
     module = importlib.import_module(known[name].module)
     settings.make_folders()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import socket
 import sys
@@ -20,9 +21,13 @@ from banyan.infra.supervisor import logs, probe, reload
 from banyan.infra.supervisor.child import Spec
 from banyan.infra.supervisor.supervisor import Progress, Supervisor
 from banyan.processes import registry
+from banyan.processes.registry import Process
 
 _LOOK_AT_ACCESS_LOG = 5.0
 _LOOK_AT_REQUESTS = 0.02
+
+_DATABASE_URL = re.compile(r"BANYAN_([A-Z]+)_DATABASE_URL")
+_RELAY_URL = re.compile(r"BANYAN_RELAY_([A-Z]+)_URL")
 
 
 class PortTaken(Exception):
@@ -30,16 +35,17 @@ class PortTaken(Exception):
 
 
 async def up(settings: Settings, progress: Progress) -> None:
-    """Run until a signal asks to stop. Raises PortTaken, AlreadyRunning, EmbeddedPostgresError."""
+    """Run until a signal asks to stop. Raises PortTaken, AlreadyRunning, EmbeddedPostgresError, Refusal, OSError."""
+    os.umask(0o077)
     settings.make_folders()
     async with Supervisor(settings, progress) as supervisor:
         check_port(settings)
+        plane = DataPlane(settings)
+        await plane.prepare()  # first, because it finds a certificate or an address that Envoy would not take
         if settings.reload:
             supervisor.beside(reload.watch(settings, supervisor, _watched_folders()))
         await _start_databases(settings, supervisor)
         await supervisor.start(_processes(settings), wait=settings.ready_timeout)
-        plane = DataPlane(settings)
-        await plane.prepare()
         await supervisor.start([_envoy(settings, plane)], wait=settings.ready_timeout)
         supervisor.beside(_rotate_access_log(settings, plane))
         if not supervisor.stop_asked:
@@ -85,24 +91,35 @@ def _postgres(settings: Settings, server: Server, rights: Privileges) -> Spec:
 
 def _processes(settings: Settings) -> list[Spec]:
     demo_site = settings.demo and not settings.legacy_url and not settings.no_legacy
-    return [_process(settings, process.name) for process in registry.PROCESSES if demo_site or not process.demo_only]
+    return [_process(settings, process) for process in registry.PROCESSES if demo_site or not process.demo_only]
 
 
-def _process(settings: Settings, name: str) -> Spec:
-    path = settings.socket(name)
+def _process(settings: Settings, process: Process) -> Spec:
+    path = settings.socket(process.name)
     return Spec(
-        name=name,
+        name=process.name,
         kind="process",
-        command=[sys.executable, "-m", "banyan.processes.run", name],
-        environ={**_inherited(), **settings.environ()},
+        command=[sys.executable, "-m", "banyan.processes.run", process.name],
+        environ=environ(process, {**os.environ, **settings.environ()}),
         # Held here, so that a connection made while the process restarts waits instead of being refused.
         listener=http.listening_socket(path),
         probe=lambda: probe.http_ready(path, "/ready"),
     )
 
 
-def _inherited() -> Mapping[str, str]:
-    return {name: value for name, value in os.environ.items() if name != "BANYAN_LISTEN_FD"}
+def environ(process: Process, given: Mapping[str, str]) -> dict[str, str]:
+    """What a process is told: everything but the secrets that others live by."""
+    return {name: value for name, value in given.items() if _may_know(process, name)}
+
+
+def _may_know(process: Process, variable: str) -> bool:
+    if match := _DATABASE_URL.fullmatch(variable):
+        return match[1].lower() in process.reaches()
+    if _RELAY_URL.fullmatch(variable):
+        return process.name == "relay"
+    if variable == "BANYAN_SMTP_URL":
+        return process.name == "iam"
+    return variable != http.LISTEN_VARIABLE
 
 
 def _envoy(settings: Settings, plane: DataPlane) -> Spec:

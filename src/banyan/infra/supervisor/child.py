@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import state
 from banyan.infra.supervisor.logs import RotatingLog
+from banyan.infra.supervisor.probe import NotReady
 from banyan.infra.supervisor.state import ChildState, Kind, State
 
 _PROBE_EVERY = 1.0
@@ -58,7 +59,7 @@ class Child:
         )
         self._process: Process | None = None
         self._stopping = False
-        self._restart_asked = False
+        self._restart_asked = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -80,31 +81,34 @@ class Child:
         self._log.close()
 
     async def restart(self, reason: str) -> None:
-        """Stop the process now and start it again without a wait."""
-        self._restart_asked = True
-        self._change("stopping", detail=reason)
-        await self._end_process()
+        """Stop the process now, if it lives, and start it again without a wait."""
+        self._restart_asked.set()
+        if self._process is not None and self._process.returncode is None:
+            self._change("stopping", detail=reason)
+            await self._end_process()
 
     async def _keep_running(self) -> None:
         deaths = 0
         while not self._stopping:
             started = asyncio.get_running_loop().time()
+            self._restart_asked.clear()
             try:
                 await self._run_once()
-            except OSError as fault:
-                self._change(self.state.state, detail=f"cannot be started: {fault}")
+                epitaph = self._epitaph()
+            except Exception as fault:  # nothing may end this loop but a stop: a child without it is never seen again
+                epitaph = f"cannot be run: {_short(fault)}"
             if self._stopping:
                 return
             lived = asyncio.get_running_loop().time() - started
-            deaths = 1 if lived > _LIVED_LONG or self._restart_asked else deaths + 1
-            # The first restart is at once: most deaths are single ones, and somebody waits.
-            wait = 0.0 if deaths == 1 else min(0.25 * 2 ** (deaths - 2), self._settings.backoff)
-            self._restart_asked = False
+            deaths = 1 if lived > _LIVED_LONG or self._restart_asked.is_set() else deaths + 1
             failing = deaths >= _DEATHS_BEFORE_FAILING
             self._change(
-                "failing" if failing else "backoff", pid=None, restarts=self.state.restarts + 1, detail=self._epitaph()
+                "failing" if failing else "backoff", pid=None, restarts=self.state.restarts + 1, detail=epitaph
             )
-            await asyncio.sleep(wait)
+            # The first restart is at once: most deaths are single ones, and somebody waits.
+            wait = 0.0 if deaths == 1 else min(0.25 * 2 ** (deaths - 2), self._settings.backoff)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._restart_asked.wait(), wait)
 
     async def _run_once(self) -> None:
         self._change("failing" if self.state.state == "failing" else "starting", pid=None)
@@ -161,10 +165,12 @@ class Child:
             try:
                 await asyncio.wait_for(self.spec.probe(), _PROBE_TIMEOUT)
             except Exception as fault:
+                if isinstance(fault, NotReady):
+                    last_answer = loop.time()  # it lives and says why: killing it would not bring its database back
                 silent = loop.time() - last_answer
                 limit = self._settings.hang_timeout if ready else self._settings.ready_timeout
-                if ready and silent > _PROBE_TIMEOUT and self.state.state == "ready":
-                    self._change("starting", detail=f"does not answer: {_short(fault)}")
+                if isinstance(fault, NotReady) or (ready and silent > _PROBE_TIMEOUT):
+                    self._not_ready(_short(fault))
                 if silent > limit:
                     self._change("backoff", detail=f"did not answer for {silent:.0f} s and was killed")
                     _signal_group(process.pid, signal.SIGKILL)
@@ -172,11 +178,15 @@ class Child:
                 await asyncio.sleep(_PROBE_EVERY if ready else _PROBE_WHILE_STARTING)
                 continue
             last_answer = loop.time()
-            if self.state.state != "ready" and not self._stopping and not self._restart_asked:
+            if self.state.state != "ready" and not self._stopping and not self._restart_asked.is_set():
                 ready = True
                 self._change("ready", detail="")
                 self.first_ready.set()
             await asyncio.sleep(_PROBE_EVERY)
+
+    def _not_ready(self, why: str) -> None:
+        if self.state.state in ("ready", "starting") and self.state.detail != why:
+            self._change("starting", detail=why)
 
     async def _end_process(self) -> None:
         process = self._process

@@ -1,5 +1,6 @@
 """One log file per child: JSON lines, rotated by size."""
 
+import contextlib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import msgspec
 class RotatingLog:
     """Appends lines to `path`; past `limit` bytes the file becomes `.1`, the former `.1` becomes `.2`, up to `keep`.
 
-    A line that is not a JSON object already (PostgreSQL, a traceback at start-up) is wrapped in one.
+    A line that is not a JSON object already (PostgreSQL, a traceback at start-up) is wrapped in one. Where the disk is
+    full, lines are dropped: nobody may stand still because nobody can write down what they say.
     """
 
     def __init__(self, path: Path, *, process: str, limit: int, keep: int) -> None:
@@ -34,21 +36,27 @@ class RotatingLog:
                     "process": self._process,
                 }
             )
-        self._file.write(line + b"\n")
-        self._size += len(line) + 1
-        if self._size > self._limit:
-            self._file.close()
-            rotate(self._path, self._keep)
-            self._file = self._path.open("ab", buffering=0)
-            self._path.chmod(0o600)
-            self._size = 0
+        with contextlib.suppress(OSError):
+            if self._size > self._limit:
+                self._rotate()
+            self._file.write(line + b"\n")
+            self._size += len(line) + 1
 
     def close(self) -> None:
         self._file.close()
 
+    def _rotate(self) -> None:
+        rotate(self._path, self._keep)
+        self._file.close()
+        self._file = self._path.open("ab", buffering=0)
+        self._path.chmod(0o600)
+        self._size = 0
+
 
 def rotate(path: Path, keep: int) -> None:
-    """Move `path` to `path.1`, `.1` to `.2`, ..., and drop what is older than `keep`."""
+    """Move `path` to `path.1`, `.1` to `.2`, ..., and drop what is older than `keep`; with 0 nothing is kept."""
+    if keep == 0:
+        path.unlink(missing_ok=True)
     for number in range(keep, 0, -1):
         older = path.with_name(f"{path.name}.{number}")
         newer = path.with_name(f"{path.name}.{number - 1}") if number > 1 else path

@@ -33,7 +33,7 @@ async def watch(settings: Settings, supervisor: Supervisor, folders: Iterable[Pa
 def loaded_by(settings: Settings, process: str) -> set[Path]:
     try:
         return {Path(text) for text in msgspec.json.decode(_note(settings, process).read_bytes(), type=list[str])}
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return set()
 
 

@@ -56,7 +56,7 @@ def read(settings: Settings) -> SupervisorState | None:
     """The last state written, whether or not that supervisor still lives."""
     try:
         return msgspec.json.decode(path(settings).read_bytes(), type=SupervisorState)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
@@ -115,14 +115,6 @@ class DataFolderLock:
                 f"Banyan already runs on {self._settings.data}{whose}. "
                 "Stop it with `banyan stop`, or choose another folder with --data."
             ) from None
-
-    def is_free(self) -> bool:
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-        return True
 
     def close(self) -> None:
         os.close(self._descriptor)

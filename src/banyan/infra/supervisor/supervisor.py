@@ -18,6 +18,9 @@ from banyan.infra.supervisor import guardian, state
 from banyan.infra.supervisor.child import Child, Spec
 from banyan.infra.supervisor.state import ChildState, DataFolderLock, SupervisorState
 
+_GUARDIAN_PAUSE = 0.2
+_WRITE_AGAIN = 1.0
+
 
 class Progress(Protocol):
     """Told what happens, for a person to read."""
@@ -41,6 +44,8 @@ class Supervisor:
         self._ready = False
         self._stop_asked = asyncio.Event()
         self._guardian: asyncio.subprocess.Process | None = None
+        self._guarding: asyncio.Task[None] | None = None
+        self._unwritten = False
         self._troubled: set[str] = set()
         self._beside: list[asyncio.Task[None]] = []
 
@@ -54,14 +59,18 @@ class Supervisor:
             loop.add_signal_handler(number, self._stop_asked.set)
         self._write_state()
         self._guardian = await _start_guardian(self._settings)
+        self._guarding = asyncio.create_task(self._keep_guardian())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._stop_all()
+        if self._guarding is not None:
+            self._guarding.cancel()
         if self._guardian is not None and self._guardian.stdin is not None:
             self._guardian.stdin.close()
             await self._guardian.wait()
-        state.path(self._settings).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            state.path(self._settings).unlink()
         self._lock.close()
 
     async def start(self, specs: Sequence[Spec], *, wait: float) -> None:
@@ -108,6 +117,13 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*self._beside, return_exceptions=True)
 
+    async def _keep_guardian(self) -> None:
+        """Whoever kills the guardian must not take the last safety away."""
+        while self._guardian is not None:
+            await self._guardian.wait()
+            await asyncio.sleep(_GUARDIAN_PAUSE)
+            self._guardian = await _start_guardian(self._settings)
+
     async def _stop_all(self) -> None:
         """The last started first, one kind at a time: Envoy, so that nobody is let in; processes; databases."""
         for kind in ("envoy", "process", "postgres"):
@@ -127,18 +143,35 @@ class Supervisor:
 
     def _write_state(self) -> None:
         # Written before anything else happens, because the guardian reads it when we are gone.
-        state.write(
-            self._settings,
-            SupervisorState(
-                pid=os.getpid(),
-                ticks=state.start_ticks(os.getpid()),
-                url=self._settings.url,
-                version=__version__,
-                started_at=self._started_at,
-                ready=self._ready,
-                processes=[child.state for child in self.children.values()],
-            ),
+        known = SupervisorState(
+            pid=os.getpid(),
+            ticks=state.start_ticks(os.getpid()),
+            url=self._settings.url,
+            version=__version__,
+            started_at=self._started_at,
+            ready=self._ready,
+            processes=[child.state for child in self.children.values()],
         )
+        try:
+            state.write(self._settings, known)
+        except OSError as fault:
+            self._later(fault)
+            return
+        self._unwritten = False
+
+    def _later(self, fault: OSError) -> None:
+        """The disk is full, say. Go on, and write the state down as soon as that is possible."""
+        if self._unwritten:
+            return
+        self._unwritten = True
+        self._progress.trouble("supervisor", f"cannot write {state.path(self._settings)}: {fault.strerror}")
+
+        async def again() -> None:
+            while self._unwritten:
+                await asyncio.sleep(_WRITE_AGAIN)
+                self._write_state()
+
+        self.beside(again())
 
 
 async def _until_ready(child: Child) -> None:
@@ -186,13 +219,24 @@ def _signal(child: ChildState, number: int) -> None:
             os.killpg(child.pid, number)
 
 
+class StillRunning(Exception):
+    """The supervisor was asked to stop and did not."""
+
+
 def stop(settings: Settings, *, tell: Callable[[str], None]) -> bool:
-    """Ask the supervisor of a data folder to stop and wait until it has; False if none runs."""
+    """Ask the supervisor of a data folder to stop and wait until it has; False if none runs. Raises StillRunning."""
     running = state.read_living(settings)
     if running is None:
         return False
     tell(f"Stopping Banyan (process {running.pid}) ...")
     os.kill(running.pid, signal.SIGTERM)
+    patience = settings.stop_timeout * 3 + settings.drain + 5  # Envoy, processes and databases, one after the other
+    deadline = time.monotonic() + patience
     while state.is_alive(running.pid, running.ticks):
+        if time.monotonic() > deadline:
+            raise StillRunning(
+                f"Process {running.pid} did not stop within {patience:.0f} s. It may be hung: `kill -9 {running.pid}` "
+                "ends it, and all that it started within five seconds; nothing that was saved is lost."
+            )
         time.sleep(0.05)
     return True
