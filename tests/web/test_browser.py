@@ -171,7 +171,7 @@ async def test_the_keyboard_alone_signs_in(visit: Visit) -> None:
     await page.keyboard.type(PASSWORD)
     await page.keyboard.press("Enter")
 
-    await page.wait_for_url("**/courses")
+    await page.wait_for_url(visit.base + "/courses")
     assert {cookie["name"] for cookie in await page.context.cookies()} >= {SESSION_COOKIE, "banyan_ref"}
 
 
