@@ -20,6 +20,14 @@ from banyan.infra.postgres import Database
 from banyan.infra.secrets import secret
 from banyan.infra.settings import Settings
 
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Short, unlike pytest's own, so that sockets fit into it and nothing is left beside it."""
+    with tempfile.TemporaryDirectory(prefix="by-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
 NO_SKIP = os.environ.get("BANYAN_NO_SKIP") == "1"
 SERVER = Server("test", 5599, ())
 

@@ -85,6 +85,11 @@ async def test_an_operator_moves_a_route_back_and_forth_by_mouse(demo: FrontDoor
     async with browser.visitor(locale="en-US", width=1600) as operator:
         page = operator.page
         await page.goto(f"{demo.url}/_banyan/console")
+        await page.locator("main input[type=email]").fill("operator@banyan.test")
+        await page.locator("main input[type=password]").fill("banyan-demo")
+        await page.locator("main form button[type=submit]").first.click()
+        await expect(page.get_by_role("button", name="Back to old (courses)")).to_be_visible()
+        assert page.url == f"{demo.url}/_banyan/console"
         await operator.screenshot("1-console")
 
         await page.get_by_role("button", name="Back to old (courses)").click()

@@ -8,7 +8,6 @@ import hashlib
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,7 +150,7 @@ class Settings:
                 raise SettingError(
                     f"{variable} cannot be used; it takes postgresql://role:password@host[:port]/database."
                 )
-        values["data"] = Path(values.get("data", ".banyan")).expanduser().absolute()
+        values["data"] = Path(values.get("data", ".banyan")).expanduser().resolve()
         settings = cls(**values)
         settings._check()
         return settings
@@ -171,7 +170,8 @@ class Settings:
         if len(os.fsencode(inside)) <= LONGEST_SOCKET_PATH - 30:
             return inside
         digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"banyan-{os.getuid()}-{digest}"
+        # Not the system's idea of a temporary folder: that differs from shell to shell, and `banyan stop` must find it.
+        return Path(os.sep, "tmp") / f"banyan-{os.getuid()}-{digest}"
 
     @property
     def secrets(self) -> Path:

@@ -13,6 +13,7 @@ import pytest
 
 from banyan.gateway.adapters import worlds
 from banyan.gateway.adapters.data_plane import DataPlane, NothingServed
+from banyan.gateway.adapters.files import FilesLocked
 from banyan.gateway.domain.routes import Route, Side, SnapshotRefused
 from banyan.infra.settings import Settings
 from tests.gateway.envoy.certificates import authority
@@ -126,6 +127,31 @@ async def test_the_kill_switch_waits_for_no_control_plane_that_hangs() -> None:
     assert not applied.pending
 
 
+async def test_a_writer_that_wakes_up_after_the_kill_switch_undoes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with front(legacy="demo") as door:
+        asleep, awake = asyncio.Event(), asyncio.Event()
+        frozen = DataPlane(door.settings)
+        counters = frozen.admin.counters
+
+        async def sleeping() -> dict[str, int | str]:
+            asleep.set()
+            await awake.wait()
+            return await counters()
+
+        monkeypatch.setattr(frozen.admin, "counters", sleeping)
+        change = asyncio.create_task(frozen.apply(moved(door, courses="new")))
+        await asleep.wait()  # it holds the lock and has rendered with the kill switch off
+        await door.plane.kill_switch(True)
+        awake.set()
+        with pytest.raises(FilesLocked):
+            await change
+
+        assert door.plane.kill_switch_is_on()
+        assert (await door.get("/courses")).side == "old"
+        await door.plane.kill_switch(False)
+        assert (await door.get("/courses/a")).side == "new"
+
+
 async def test_the_kill_switch_survives_restarts_and_changes_of_the_table() -> None:
     async with front(legacy="demo") as door:
         await door.plane.kill_switch(True)
@@ -215,6 +241,7 @@ async def test_two_writers_take_turns() -> None:
 FLIPPER = """
 import asyncio, dataclasses, os, sys
 from banyan.gateway.adapters import worlds
+from banyan.gateway.adapters.files import FilesLocked
 from banyan.gateway.adapters.data_plane import DataPlane
 from banyan.infra.settings import Settings
 async def main():

@@ -6,6 +6,8 @@ from banyan.gateway.domain.world import Config, OldSite, World, seconds, typed
 # What Apache, PHP-FPM and friends had in front of them was no limit at all; ours only guards the gateway itself.
 _OLD_LIMIT = 8192
 _NEW_LIMIT = 1024
+# An open page is a request that lasts; live itself refuses what is too much for it.
+_STREAMS_LIMIT = 16_384
 _NEW_IDLE = 60.0
 _NEW_CONNECT = 2.0
 _BUFFER = 262_144
@@ -50,7 +52,8 @@ def old(name: str, world: World, site: OldSite) -> Config:
 def new(name: str, world: World, service: str) -> Config:
     """A service of ours on its Unix socket."""
     common: Config = {"idle_timeout": seconds(_NEW_IDLE)}
-    cluster = _cluster(name, limit=_NEW_LIMIT, connect=_NEW_CONNECT, common=common, http={"enable_trailers": True})
+    limit = _STREAMS_LIMIT if service == "live" else _NEW_LIMIT
+    cluster = _cluster(name, limit=limit, connect=_NEW_CONNECT, common=common, http={"enable_trailers": True})
     cluster.update(type="STATIC", load_assignment=_endpoint(name, _pipe(world.services[service])))
     return cluster
 

@@ -4,6 +4,7 @@ reverse, and tells the state file and a guardian what it started."""
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import time
@@ -71,6 +72,8 @@ class Supervisor:
             await self._guardian.wait()
         with contextlib.suppress(OSError):
             state.path(self._settings).unlink()
+            if not self._settings.run.is_relative_to(self._settings.data):
+                shutil.rmtree(self._settings.run)
         self._lock.close()
 
     async def start(self, specs: Sequence[Spec], *, wait: float) -> None:
