@@ -54,7 +54,7 @@ class Pace:
 
     def retry_after(self, attempts: int) -> float:
         longest = min(self.longest_retry, self.first_retry * 2.0 ** min(attempts - 1, 16))
-        return longest * random.uniform(0.5, 1)  # noqa: S311 - jitter
+        return longest * random.uniform(0.5, 1)  # noqa: S311 # jitter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,7 +101,7 @@ async def _relay(source: str, url: str, broker: Broker, after: Callable[[], Awai
                 log.warning("cannot relay just now", source=source, failures=failures, reason=repr(fault))
         finally:
             session.end()
-        await asyncio.sleep(min(_LONGEST_PAUSE, 0.1 * 2 ** min(failures, 8)) * random.uniform(0.5, 1))  # noqa: S311 - jitter
+        await asyncio.sleep(min(_LONGEST_PAUSE, 0.1 * 2 ** min(failures, 8)) * random.uniform(0.5, 1))  # noqa: S311 # jitter
 
 
 class Session:
