@@ -12,13 +12,30 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import bystander, chart, flips, gateway, machine, pages, report, servers, start, versions
+from bench import (
+    bystander,
+    chart,
+    events,
+    flips,
+    gateway,
+    machine,
+    pages,
+    people,
+    report,
+    servers,
+    signin,
+    start,
+    versions,
+)
 from bench.report import Plan, Run, Section
 
 SECTIONS = {
     "gateway": gateway.run,
     "flips": flips.run,
     "pages": pages.run,
+    "people": people.run,
+    "signin": signin.run,
+    "events": events.run,
     "bystander": bystander.run,
     "start": start.run,
 }

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench import servers
@@ -47,9 +48,13 @@ class Paced:
         return Window(p50=percentile(took, 50), p99=percentile(took, 99), failed=len(self.failures))
 
 
-def full(url: str, *, connections: int, seconds: float, headers: Sequence[str] = ()) -> Full:
+def full(
+    url: str, *, connections: int, seconds: float, headers: Sequence[str] = (), script: Path | None = None
+) -> Full:
+    """`script` is Lua that says which requests wrk makes, where they are more than GETs of one address."""
     command = [servers.program("wrk"), "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency"]
-    command += ["--timeout", "10s", *(part for header in headers for part in ("-H", header)), url]
+    command += ["--timeout", "10s", *(part for header in headers for part in ("-H", header))]
+    command += [*(["-s", str(script)] if script else []), url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + _MARGIN_SECONDS, check=True)
     return parse_wrk(done.stdout)
 
@@ -104,13 +109,18 @@ def paced_meanwhile(
     connections: int = 32,
     timeout: float = 10,
     headers: Sequence[str] = (),
+    bodies: Path | None = None,
     to_its_end: bool = False,
 ) -> Iterator[Paced]:
-    """Load while the block runs, at most `seconds`; the outcome is filled in when the block has ended."""
+    """Load while the block runs, at most `seconds`; the outcome is filled in when the block has ended.
+
+    With `bodies`, a file of one a line, these are sent in turn.
+    """
     parts = urlsplit(url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     command = [sys.executable, "-m", "bench.paced", parts.netloc, path]
     command += [str(rate), str(seconds), str(connections), str(timeout), *headers]
+    command += ["--bodies", str(bodies)] if bodies else []
     outcome = Paced()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=servers.ROOT)
     try:

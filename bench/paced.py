@@ -3,9 +3,12 @@
 A server that stalls is charged for every request that had to wait meanwhile (no coordinated omission). A process of
 its own with nothing but sockets in it, so that its own floor is low; the bench measures that floor in the same run.
 
-    python -m bench.paced 127.0.0.1:8000 /path RATE SECONDS CONNECTIONS TIMEOUT [HEADER ...]
+    python -m bench.paced 127.0.0.1:8000 /path RATE SECONDS CONNECTIONS TIMEOUT [HEADER ...] [--bodies FILE]
+
+With a file of bodies, one a line, the requests are POSTs with these in turn.
 """
 
+import argparse
 import ctypes
 import gc
 import json
@@ -15,7 +18,10 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
 
 from bench.figures import due_times
 
@@ -46,9 +52,11 @@ class _Connection:
 class Generator:
     """One run. `stop()` lets it end early with what it has."""
 
-    def __init__(self, address: tuple[str, int], request: bytes, *, connections: int, timeout: float) -> None:
+    def __init__(
+        self, address: tuple[str, int], requests: Sequence[bytes], *, connections: int, timeout: float
+    ) -> None:
         self._address = address
-        self._request = request
+        self._requests = cycle(requests)
         self._connections = connections
         self._timeout = timeout
         self._idle: list[_Connection] = []
@@ -88,7 +96,7 @@ class Generator:
         try:
             connection = self._idle.pop() if self._idle else self._connect()
             connection.due, connection.sent, connection.received = due, time.monotonic(), b""
-            connection.socket.send(self._request)
+            connection.socket.send(next(self._requests))
         except OSError as fault:
             self.outcome.failures.append(repr(fault))
             return True
@@ -122,7 +130,7 @@ class Generator:
         if head is None:
             return
         now = time.monotonic()
-        if head.split(b" ", 2)[1] == b"200":
+        if head.split(b" ", 2)[1] in (b"200", b"201", b"204"):
             side = _SIDE.search(head)
             self.outcome.answers.append((connection.sent, now, now - connection.due, side[1].decode() if side else ""))
         else:
@@ -150,20 +158,34 @@ def complete_head(received: bytes) -> bytes | None:
     return head if len(body) >= (int(length[1]) if length else 0) else None
 
 
-def request(host: str, path: str, headers: list[str]) -> bytes:
+def get(host: str, path: str, headers: Sequence[str]) -> bytes:
     return "\r\n".join([f"GET {path} HTTP/1.1", f"Host: {host}", *headers, "", ""]).encode()
 
 
+def post(host: str, path: str, headers: Sequence[str], body: bytes) -> bytes:
+    about = ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    return "\r\n".join([f"POST {path} HTTP/1.1", f"Host: {host}", *headers, *about, "", ""]).encode() + body
+
+
 def main(arguments: list[str]) -> None:
-    address, path, rate, seconds, connections, timeout, *headers = arguments
-    host, _, port = address.rpartition(":")
-    generator = Generator(
-        (host, int(port)), request(address, path, headers), connections=int(connections), timeout=float(timeout)
-    )
+    parser = argparse.ArgumentParser(prog="python -m bench.paced")
+    for name, kind in (("address", str), ("path", str), ("rate", float), ("seconds", float)):
+        parser.add_argument(name, type=kind)
+    parser.add_argument("connections", type=int)
+    parser.add_argument("timeout", type=float)
+    parser.add_argument("headers", nargs="*")
+    parser.add_argument("--bodies", type=Path)
+    told = parser.parse_args(arguments)
+    host, _, port = told.address.rpartition(":")
+    requests = [get(told.address, told.path, told.headers)]
+    if told.bodies:
+        bodies = told.bodies.read_bytes().splitlines()
+        requests = [post(told.address, told.path, told.headers, body) for body in bodies]
+    generator = Generator((host, int(port)), requests, connections=told.connections, timeout=told.timeout)
     signal.signal(signal.SIGTERM, lambda *_: generator.stop())
     ctypes.CDLL(None).prctl(_TIMER_SLACK, 1, 0, 0, 0)
     gc.disable()
-    outcome = generator.run(rate=float(rate), seconds=float(seconds))
+    outcome = generator.run(rate=told.rate, seconds=told.seconds)
     json.dump([outcome.answers, outcome.failures], sys.stdout)
 
 

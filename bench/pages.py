@@ -25,15 +25,20 @@ class Page:
     url: str
     parts: dict[str, list[int]]
     ours: bool
+    headers: tuple[str, ...] = load.BROWSER
+    script: Path | None = None
     runs: list[load.Full] = field(default_factory=list)
     cpu_ms: dict[str, list[float]] = field(default_factory=dict)
 
     def measure(self, seconds: float) -> None:
         before = {name: machine.cpu_seconds(pids) for name, pids in self.parts.items()}
-        self.runs.append(load.full(self.url, connections=CONNECTIONS, seconds=seconds, headers=load.BROWSER))
+        self.runs.append(self.load(seconds))
         for name, pids in self.parts.items():
             used = machine.cpu_seconds(pids) - before[name]
             self.cpu_ms.setdefault(name, []).append(1000 * used / self.runs[-1].requests)
+
+    def load(self, seconds: float) -> load.Full:
+        return load.full(self.url, connections=CONNECTIONS, seconds=seconds, headers=self.headers, script=self.script)
 
     @property
     def total_ms(self) -> float:
@@ -49,11 +54,11 @@ def run(plan: Plan, folder: Path) -> Section:
         except servers.Missing as absent:
             section.left_out.append(f"WordPress: {absent}")
         for page in pages:
-            load.full(page.url, connections=CONNECTIONS, seconds=1, headers=load.BROWSER)
+            page.load(1)
         for number in range(plan.rounds):
             for page in pages if number % 2 == 0 else reversed(pages):
                 page.measure(2 * plan.seconds)
-    section.tables = [_table(pages), _shares(pages)]
+    section.tables = [table("Pages", pages), shares(pages)]
     section.goals = [
         Goal(
             f"{page.name}, anonymous, uncached: CPU a request of {', '.join(OURS)} together",
@@ -125,7 +130,7 @@ _ABOUT = (
 )
 
 
-def _table(pages: list[Page]) -> Table:
+def table(title: str, pages: list[Page]) -> Table:
     rows = [
         (
             page.name,
@@ -137,12 +142,10 @@ def _table(pages: list[Page]) -> Table:
         )
         for page in pages
     ]
-    return Table(
-        "Pages", ("page", f"req/s, wrk c{CONNECTIONS}", "p50 ms", "p99 ms", "CPU ms a request", "failed"), rows
-    )
+    return Table(title, ("page", f"req/s, wrk c{CONNECTIONS}", "p50 ms", "p99 ms", "CPU ms a request", "failed"), rows)
 
 
-def _shares(pages: list[Page]) -> Table:
+def shares(pages: list[Page]) -> Table:
     rows = []
     for page in pages:
         shares = ", ".join(f"{name} {figure(median(each))}" for name, each in page.cpu_ms.items())

@@ -27,14 +27,16 @@ def program(*names: str) -> str:
 
 
 @contextmanager
-def running(command: Sequence[str], *, log: Path, ready: Callable[[], bool]) -> Iterator[int]:
+def running(
+    command: Sequence[str], *, log: Path, ready: Callable[[], bool], patience: float = START_SECONDS
+) -> Iterator[int]:
     """The process id of a server that is ready; it ends with the block, and with us if we are killed."""
     with log.open("ab") as said:
         process = subprocess.Popen(
             [program("setpriv"), "--pdeathsig", "TERM", *command], stdin=subprocess.DEVNULL, stdout=said, stderr=said
         )
     try:
-        end = time.monotonic() + START_SECONDS
+        end = time.monotonic() + patience
         while not ready():
             if process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f"{command[0]} does not start: {log.read_text(errors='replace')[-2000:]}")
