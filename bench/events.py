@@ -58,7 +58,7 @@ class Committed:
 
 
 def run(plan: Plan, folder: Path) -> Section:
-    seconds = 2.0 if plan.quick else 6.0
+    seconds = 2.0 if plan.quick else 5.0
     rounds = 1 if plan.quick else 2
     with site.demo(folder / "data") as demo:
         pushed = [_pushed(demo, rate, seconds) for _ in range(rounds) for rate in RATES]

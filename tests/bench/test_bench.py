@@ -1,6 +1,8 @@
 """The bench's own sums, pages and load generator; what it measures is not repeated here."""
 
+import contextlib
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,7 +15,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench import chart, figures, flips, load, machine, paced, report
+from bench import chart, events_report, figures, flips, learners, load, machine, paced, report
+from bench.events_report import Drain, Pushed
 from bench.figures import Window
 from bench.flips import Flip
 from bench.machine import Machine
@@ -178,6 +181,79 @@ def test_a_server_that_stalls_is_charged_for_the_requests_that_wait_meanwhile() 
     assert min(took) > 0.15  # each was due within the first 0.1 s and was answered only after 0.3 s
 
 
+def test_the_generator_posts_the_bodies_in_turn(tmp_path: Path) -> None:
+    bodies = tmp_path / "bodies"
+    bodies.write_text('{"n": 1}\n{"n": 2}')
+    received: list[bytes] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            while asked := connection.recv(65536):
+                received.append(asked)
+                connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    threading.Thread(target=serve, daemon=True).start()
+    with listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/x"
+        with load.paced_meanwhile(
+            url, rate=100, seconds=0.03, connections=1, headers=["Origin: o"], bodies=bodies, to_its_end=True
+        ) as outcome:
+            pass
+
+    assert [asked.rpartition(b"\r\n\r\n")[2] for asked in received] == [b'{"n": 1}', b'{"n": 2}', b'{"n": 1}']
+    assert all(asked.startswith(b"POST /x HTTP/1.1\r\n") and b"\r\nOrigin: o\r\n" in asked for asked in received)
+    assert (len(outcome.answers), outcome.failures) == (3, [])
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+def test_wrk_makes_the_requests_of_a_script_in_turn(tmp_path: Path) -> None:
+    requests = ['wrk.format("PUT", "/a", {}, string.format("%d", n))', 'wrk.format("PUT", "/b", {}, "x")']
+    script = learners.lua(tmp_path / "requests.lua", requests)
+    received: list[bytes] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):  # the test has ended
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    while asked := connection.recv(65536):
+                        received.append(asked)
+                        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+
+    threading.Thread(target=serve, daemon=True).start()
+    with listener:
+        done = load.full(f"http://127.0.0.1:{listener.getsockname()[1]}", connections=1, seconds=1, script=script)
+
+    assert done.failed == 0
+    asked_for = [(asked.split()[1], asked.rpartition(b"\r\n\r\n")[2]) for asked in received]
+    assert len(asked_for) > 4
+    assert [path for path, _ in asked_for[:4]] in ([b"/a", b"/b"] * 2, [b"/b", b"/a"] * 2)
+    numbers = [int(body) for path, body in asked_for if path == b"/a"]
+    assert numbers == list(range(numbers[0], numbers[0] + 2 * len(numbers), 2))
+
+
+PUSHED = [
+    Pushed(rate, events=100, took=[9.0] * 298 + [slow] * 2, lost=lost, cpu_ms={"relay": 0.5}, behind=0.002)
+    for rate, slow, lost in ((100, 20.0, 0), (500, 20.0, 1))
+]
+
+
+def test_an_event_that_one_subscriber_did_not_hear_misses_the_goal_however_quick_the_others() -> None:
+    section = events_report.report_of(PUSHED, [10.0] * 100, 0, [Drain(20_000, 1.5, 0.2)], pages=20, rate=10)
+
+    assert [goal.met for goal in section.goals] == [True, False, True, True]
+    assert "1 lost" in section.goals[1].measured
+
+
+def test_a_page_that_was_not_told_misses_the_goal() -> None:
+    section = events_report.report_of(PUSHED, [10.0] * 100, 1, [Drain(9_000, 1.0, 0.2)], pages=20, rate=10)
+
+    assert [goal.met for goal in section.goals[2:]] == [False, False]
+
+
 def sections() -> list[Section]:
     section = Section(
         "pages",
@@ -255,4 +331,13 @@ def test_the_sections_are_listed() -> None:
     command = [sys.executable, "-m", "bench", "--list"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=30)
 
-    assert done.stdout.split() == ["gateway", "flips", "pages", "bystander", "start"]
+    assert done.stdout.split() == [
+        "gateway",
+        "flips",
+        "pages",
+        "people",
+        "signin",
+        "events",
+        "bystander",
+        "start",
+    ]
