@@ -12,6 +12,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from banyan.kit.errors import Unavailable
 from bench import (
     bystander,
     chart,
@@ -42,6 +43,15 @@ SECTIONS = {
 FULL = Plan(rounds=5, seconds=2.0, quick=False)
 QUICK = Plan(rounds=2, seconds=1.0, quick=True)
 LOOK_SECONDS = 2.0
+FAULTS = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    AssertionError,
+    Unavailable,
+    servers.Missing,
+    subprocess.SubprocessError,
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -83,7 +93,7 @@ def _measured(name: str, plan: Plan) -> Section:
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
         section = SECTIONS[name](plan, folder)
-    except (OSError, RuntimeError, ValueError, AssertionError, servers.Missing, subprocess.SubprocessError) as fault:
+    except FAULTS as fault:
         section = Section(name, name.capitalize(), "", left_out=[f"everything, because of {fault!r}"])
         print(f"{name}: {fault!r}", file=sys.stderr)
     finally:
