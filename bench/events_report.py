@@ -111,10 +111,10 @@ def _drained(drains: Sequence[Drain]) -> Table:
         (
             f"{drains[0].events:,}",
             with_range([each.events / each.seconds for each in drains]),
-            with_range([1000 * each.cpu / each.events for each in drains]),
+            with_range([1e6 * each.cpu / each.events for each in drains]),
         )
     ]
-    columns = ("events in the outbox at once", "events/s", "relay's CPU ms an event")
+    columns = ("events in the outbox at once", "events/s", "relay's CPU ms / 1,000 events")
     return Table("How fast the relay empties an outbox into three queues", columns, rows)
 
 
