@@ -76,7 +76,9 @@ def _forms(page: Page) -> list[tuple[str, str, dict[str, str]]]:
     found: list[tuple[str, str, dict[str, str]]] = []
     for element in page.elements:
         if element.tag == "form":
-            found.append((element.attributes["action"] if element.attributes.get("method") == "post" else "", "", {}))
+            # Only the sign-in form names no place: it is sent where it is, which may be /_banyan/login.
+            place = element.attributes.get("action", "/login")
+            found.append((place if element.attributes.get("method") == "post" else "", "", {}))
         elif element.tag == "input" and "form" in element.inside and element.attributes.get("type") == "hidden":
             found[-1][2][element.attributes["name"]] = element.attributes["value"]
     return [(action, hidden.get("do", ""), hidden) for action, _, hidden in found if action]

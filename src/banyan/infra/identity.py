@@ -205,11 +205,18 @@ class IamKeys:
                 keys = public_keys(answer.jwks)
             except (ServiceAway, ServiceRefused, JoseError, ValueError) as fault:
                 log.warning("iam's keys cannot be had; the last known ones count", reason=repr(fault))
+                self._keys |= _read(self._file)
                 return
             finally:
                 self._asked_at = time.monotonic()
             self._keys, self._fetched_at = keys, time.monotonic()
             _write(self._file, answer.jwks)
+
+
+def remember_keys(settings: Settings, jwks: str) -> None:
+    """Keep iam's key set for every process of this data folder, so that one that has never asked knows it, too, when
+    iam is away."""
+    _write(settings.run / _KEYS_FILE, jwks)
 
 
 def public_keys(jwks: str) -> dict[str, ECKey]:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from banyan.gateway.adapters import envoy
+from banyan.gateway.adapters import envoy, worlds
 from banyan.gateway.adapters.admin import EnvoyAway
 from banyan.gateway.adapters.data_plane import DataPlane
 from banyan.infra import databases, embedded, http
@@ -41,11 +41,12 @@ async def up(settings: Settings, progress: Progress) -> None:
     async with Supervisor(settings, progress) as supervisor:
         check_port(settings)
         plane = DataPlane(settings)
-        await plane.prepare()  # first, because it finds a certificate or an address that Envoy would not take
+        await plane.validate(worlds.defaults(settings))  # finds a certificate or an address that Envoy would not take
         if settings.reload:
             supervisor.beside(reload.watch(settings, supervisor, _watched_folders()))
         await _start_databases(settings, supervisor)
         await supervisor.start(_processes(settings), wait=settings.ready_timeout)
+        await plane.prepare()
         await supervisor.start([_envoy(settings, plane)], wait=settings.ready_timeout)
         supervisor.beside(_rotate_access_log(settings, plane))
         if not supervisor.stop_asked:

@@ -115,6 +115,7 @@ class Trust:
         jwks = (await self._iam.get("/internal/keys", wire.Keys)).jwks
         public = identities.public_keys(jwks)
         identity.public_keys(public)  # raises for points that are on no curve, and for no key at all
+        identity.remember_keys(self._settings, public)
         return public
 
     async def _ended(self) -> tuple[str, ...]:
