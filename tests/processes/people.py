@@ -5,6 +5,7 @@ import json
 import time
 from http.cookies import SimpleCookie
 from typing import Any
+from urllib.parse import urlencode
 
 from tests.journeys.front_door import FrontDoor
 
@@ -41,16 +42,23 @@ class Learner:
             assert status == 0 or status >= 500 or status == 429, (slug, status, answer)
             time.sleep(0.2)
 
+    def send_form(self, path: str, fields: dict[str, str], **headers: str) -> tuple[int, Any]:
+        """A form sent by a page of ours; status and page of the answer."""
+        sent = {"content-type": "application/x-www-form-urlencoded", "accept": "text/html", **headers}
+        return self._send("POST", path, urlencode(fields).encode(), sent)
+
     def call(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
         """Status and decoded JSON (or text) of one request, as a browser of our own origin would send it."""
-        connection = http.client.HTTPConnection(*self._door.address, timeout=15)
-        sent = {"origin": self._door.url, "accept": "application/json", **headers}
+        sent = {"accept": "application/json", **headers}
+        if body is None:
+            return self._send(method, path, None, sent)
+        return self._send(method, path, json.dumps(body).encode(), {"content-type": "application/json", **sent})
+
+    def _send(self, method: str, path: str, content: bytes | None, headers: dict[str, str]) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection(*self._door.address, timeout=20)
+        sent = {"origin": self._door.url, **headers}
         if self.cookies:
             sent["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        content = None
-        if body is not None:
-            content = json.dumps(body).encode()
-            sent["content-type"] = "application/json"
         try:
             connection.request(method, path, body=content, headers=sent)
             answer = connection.getresponse()
