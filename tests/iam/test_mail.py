@@ -32,7 +32,7 @@ async def link_of(mailbox: Mailbox, recipient: str) -> str:
     async with asyncio.timeout(10):
         while not (found := [mail for mail in mailbox.newest() if mail.recipient == recipient]):
             await asyncio.sleep(0.02)
-    match = re.search(r"http://banyan\.example/reset/(\S+)", found[0].body)
+    match = re.search(r"http://banyan\.example/_banyan/reset/(\S+)", found[0].body)
     assert match is not None
     return match[1]
 

@@ -191,7 +191,7 @@ def test_an_operator_is_made_on_the_command_line(process: Process) -> None:
     made, bad = invite("boss@example.com"), invite("boss")
 
     assert made.returncode == 0, made.stderr
-    assert made.stdout.startswith(f"{process.settings.url}/reset/")
+    assert made.stdout.startswith(f"{process.settings.url}/_banyan/reset/")
     assert bad.returncode == 1
     assert "not an e-mail address" in bad.stderr
     token = made.stdout.strip().rsplit("/", 1)[1]

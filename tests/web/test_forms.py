@@ -71,13 +71,13 @@ class _Places:
         return path
 
 
-def _forms(page: Page) -> list[tuple[str, str, dict[str, str]]]:
-    """The forms of a page that change something: where each is sent, what it asks, its hidden fields."""
+def _forms(page: Page, at: str) -> list[tuple[str, str, dict[str, str]]]:
+    """The forms of a page that change something: where each is sent, what it asks, its hidden fields. A form that
+    names no place is sent where it is, which may be below /_banyan."""
     found: list[tuple[str, str, dict[str, str]]] = []
     for element in page.elements:
         if element.tag == "form":
-            # Only the sign-in form names no place: it is sent where it is, which may be /_banyan/login.
-            place = element.attributes.get("action", "/login")
+            place = element.attributes.get("action", at)
             found.append((place if element.attributes.get("method") == "post" else "", "", {}))
         elif element.tag == "input" and "form" in element.inside and element.attributes.get("type") == "hidden":
             found[-1][2][element.attributes["name"]] = element.attributes["value"]
@@ -101,11 +101,11 @@ async def test_the_table_has_every_form_of_every_page(site: Site) -> None:
     seen = set()
 
     for path in SIGNED_OUT:
-        seen |= {(action, do) for action, do, _ in _forms(Page((await site.get(path)).text))}
+        seen |= {(action, do) for action, do, _ in _forms(Page((await site.get(path)).text), path)}
     for path in SIGNED_IN:
         page = Page((await site.seen_by(person, places.real(path))).text)
-        seen |= {(places.called(action), do) for action, do, hidden in _forms(page)}
-        assert all(hidden["proof"] for _, _, hidden in _forms(page))
+        seen |= {(places.called(action), do) for action, do, hidden in _forms(page, places.real(path))}
+        assert all(hidden["proof"] for _, _, hidden in _forms(page, path))
 
     assert seen == FORMS.keys()
 
@@ -141,7 +141,7 @@ async def test_a_form_of_ours_does_its_work_with_the_browsers_word_or_with_its_p
     signed_in = not (action.startswith("/") and action not in ("/logout", "/account"))
     page_of = {"/logout": "/logout", "COURSE/enrolment": "COURSE"}.get(action, action)
     shown = await (site.seen_by(person, places.real(page_of)) if signed_in else site.get(page_of))
-    forms = {(where, asked): hidden for where, asked, hidden in _forms(Page(shown.text))}
+    forms = {(where, asked): hidden for where, asked, hidden in _forms(Page(shown.text), places.real(page_of))}
     proof = forms[places.real(action), do]["proof"]
     headers = dict(person.headers) if signed_in else {"cookie": shown.headers["set-cookie"].split(";")[0]}
 

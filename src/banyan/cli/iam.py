@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from banyan.cli.options import Data, clear_errors, settings
-from banyan.contracts.identity import Role
+from banyan.contracts.identity import RESET_PATH, Role
 from banyan.infra.settings import Settings
+from banyan.infra.supervisor import state
 
 if TYPE_CHECKING:
     from banyan.processes.iam import Iam
@@ -28,7 +29,8 @@ def create_operator(email: str, data: Data = None) -> None:
         return await iam.accounts.invite_operator(email=email, now=datetime.now(UTC))
 
     token = _run(told, invite)
-    print(f"{told.url}/reset/{token}")
+    running = state.read_living(told)
+    print(f"{running.url if running else told.url}{RESET_PATH}{token}")
 
 
 @app.command("set-roles")

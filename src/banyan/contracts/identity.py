@@ -14,6 +14,9 @@ FRESH_COOKIE = "banyan_fresh"  # five minutes; while it is there, nobody asks ia
 REFERENCE_COOKIE = "banyan_ref"  # opaque, 30 days: the session's reference in iam
 DEVICE_COOKIE = "banyan_device"  # a year: this browser has signed in before, so strangers cannot lock it out
 
+# A link to choose a password ends with its token; under /_banyan, because /reset may be the old site's.
+RESET_PATH = "/_banyan/reset/"
+
 USER_HEADER = "x-banyan-user"
 ROLES_HEADER = "x-banyan-roles"
 SESSION_HEADER = "x-banyan-session"

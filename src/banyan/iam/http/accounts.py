@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from banyan.contracts import iam as wire
+from banyan.contracts.identity import RESET_PATH
 from banyan.iam import queries
 from banyan.iam.domain import LinkSpent
 from banyan.iam.http.browsers import Cookies, now, visit_of
@@ -105,7 +106,10 @@ def router(
     async def ask_reset(request: Request, asked: wire.ResetRequest) -> Response:
         identity.same_origin(request, settings)
         await accounts.ask_reset(
-            email=asked.email, visit=visit_of(request), link=lambda token: f"{settings.url}/reset/{token}", now=now()
+            email=asked.email,
+            visit=visit_of(request),
+            link=lambda token: f"{settings.url}{RESET_PATH}{token}",
+            now=now(),
         )
         return Response(status_code=202)
 
