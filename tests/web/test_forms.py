@@ -157,7 +157,7 @@ async def test_a_form_of_ours_does_its_work_with_the_browsers_word_or_with_its_p
 
 async def test_a_proof_is_of_one_session_and_of_one_visitor(site: Site) -> None:
     one, other = Person(), Person()
-    proof = _forms(Page((await site.seen_by(one, "/account")).text))[0][2]["proof"]
+    proof = _forms(Page((await site.seen_by(one, "/account")).text), "/account")[0][2]["proof"]
 
     answer = await site.visitor.post("/account", data={"do": "end-others", "proof": proof}, headers=other.headers)
 
