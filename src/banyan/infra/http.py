@@ -115,6 +115,13 @@ def json_response(value: object, status: int = 200, headers: dict[str, str] | No
     return Response(msgspec.json.encode(value), status, headers, media_type="application/json")
 
 
+def client_address(request: Request, *, trusted_hops: int) -> str:
+    """Who asks: the gateway adds whom it saw last, behind what each trusted proxy says of the one before it. What
+    stands further left, a client may have written. Empty where there is no gateway."""
+    hops = [hop.strip() for line in request.headers.getlist("x-forwarded-for") for hop in line.split(",")]
+    return hops[max(-len(hops), -1 - trusted_hops)][:64] if hops else ""
+
+
 def listening_socket(path: Path) -> socket.socket:
     """A Unix socket that only its owner may connect to."""
     path.unlink(missing_ok=True)

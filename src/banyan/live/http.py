@@ -49,7 +49,7 @@ def router(hub: Hub, database: Database, settings: Settings) -> APIRouter:
             hub,
             database,
             slug=domain.watchable(slug),
-            address=_address(request, trusted_hops=settings.trusted_hops),
+            address=http.client_address(request, trusted_hops=settings.trusted_hops),
             after=domain.position_in(last),
             retry=settings.live_retry,
         )
@@ -152,9 +152,3 @@ def _retry(seconds: float) -> bytes:
     """When to come again, by chance, so that not everybody comes at once after a restart."""
     shortest = max(1, round(seconds * 1000))
     return b"retry: %d\n\n" % (shortest + secrets.randbelow(shortest))
-
-
-def _address(request: Request, *, trusted_hops: int) -> str:
-    """Who asks: the gateway adds whom it saw last, behind what each trusted proxy says of the one before it."""
-    hops = [hop.strip() for hop in request.headers.get("x-forwarded-for", "").split(",")]
-    return hops[max(-len(hops), -1 - trusted_hops)][:64]

@@ -93,7 +93,7 @@ def application(
     routers = [
         accounts_api.router(database, iam.accounts, verifier, cookies, settings),
         sessions_api.router(database, iam.sessions, verifier, cookies, settings),
-        internal.router(database, iam.signing, iam.sessions, cookies, iam.lifetimes),
+        internal.router(database, iam.signing, iam.sessions, cookies, iam.lifetimes, settings),
     ]
     if settings.demo:
         routers.append(mailbox.router(Mailbox(settings)))

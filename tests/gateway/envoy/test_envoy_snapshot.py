@@ -115,7 +115,7 @@ def test_a_companys_own_site_keeps_everything_at_first(
     rows = defaults.default_routes(demo=demo, other_old_site=other)
 
     found = {row.name: (row.side, row.old_twin) for row in rows}
-    twins, others = ("login", "logout", "signup"), ("enrolment", "learn", "me", "account", "reset", "reset-link")
+    twins, others = ("login", "signup"), ("logout", "enrolment", "learn", "me", "account", "reset", "reset-link")
     assert found == {
         **expected,
         **dict.fromkeys(twins, expected["course"]),

@@ -38,7 +38,7 @@ def router(
     async def register(request: Request, wanted: wire.NewAccount) -> Response:
         identity.same_origin(request, settings)
         account, issued = await accounts.register(
-            email=wanted.email, password=wanted.password, name=wanted.name, visit=visit_of(request), now=now
+            email=wanted.email, password=wanted.password, name=wanted.name, visit=visit_of(request, settings), now=now
         )
         me = wire.Me(id=str(account.id), email=account.email, name=account.name, roles=sorted(account.roles))
         response = http.json_response(me, 201, _UNCACHED)
@@ -56,7 +56,7 @@ def router(
     )
     async def rename(changed: wire.Profile, caller: Annotated[Caller, own]) -> Response:
         account_id, session_id = ids_of(caller)
-        issued = await accounts.rename(account_id=account_id, session_id=session_id, name=changed.name, now=now())
+        issued = await accounts.rename(account_id=account_id, session_id=session_id, name=changed.name, now=now)
         response = Response(status_code=204)
         cookies.give(response, issued)
         return response
@@ -70,7 +70,9 @@ def router(
     )
     async def erase(request: Request, confirmed: wire.Confirmation, caller: Annotated[Caller, own]) -> Response:
         account_id, _ = ids_of(caller)
-        await accounts.erase(account_id=account_id, password=confirmed.password, visit=visit_of(request), now=now)
+        await accounts.erase(
+            account_id=account_id, password=confirmed.password, visit=visit_of(request, settings), now=now
+        )
         response = Response(status_code=204)
         cookies.take(response)
         return response
@@ -91,7 +93,7 @@ def router(
             session_id=session_id,
             old=change.old,
             new=change.new,
-            visit=visit_of(request),
+            visit=visit_of(request, settings),
             now=now,
         )
         return Response(status_code=204)
@@ -107,7 +109,7 @@ def router(
         identity.same_origin(request, settings)
         await accounts.ask_reset(
             email=asked.email,
-            visit=visit_of(request),
+            visit=visit_of(request, settings),
             link=lambda token: f"{settings.url}{RESET_PATH}{token}",
             now=now(),
         )

@@ -12,6 +12,7 @@ from banyan.contracts.identity import (
     SESSION_COOKIE,
 )
 from banyan.iam.domain import Issued, Lifetimes, Visit
+from banyan.infra import http
 from banyan.infra.pages.reader import reader_of
 from banyan.infra.settings import Settings
 
@@ -23,12 +24,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def visit_of(request: Request) -> Visit:
-    """The last address in the list is the one that Envoy wrote; what stands before it, a client may have written."""
-    forwarded = request.headers.getlist("x-forwarded-for")
-    address = forwarded[-1].rsplit(",", 1)[-1].strip() if forwarded else ""
+def visit_of(request: Request, settings: Settings) -> Visit:
     return Visit(
-        address=address[:45],
+        address=http.client_address(request, trusted_hops=settings.trusted_hops)[:45],
         agent=_printable(request.headers.get("user-agent", ""))[:_LONGEST_AGENT],
         device=_secret(request, DEVICE_COOKIE),
         reference=_secret(request, REFERENCE_COOKIE),

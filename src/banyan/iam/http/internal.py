@@ -15,11 +15,12 @@ from banyan.iam.operations.sessions import Sessions
 from banyan.iam.operations.signing import Signing
 from banyan.infra import http
 from banyan.infra.postgres import Database
+from banyan.infra.settings import Settings
 from banyan.kit.errors import Unavailable
 
 
 def router(
-    database: Database, signing: Signing, sessions: Sessions, cookies: Cookies, lifetimes: Lifetimes
+    database: Database, signing: Signing, sessions: Sessions, cookies: Cookies, lifetimes: Lifetimes, settings: Settings
 ) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
 
@@ -32,16 +33,17 @@ def router(
         return http.json_response(await queries.revoked(database, now=now(), life=lifetimes.revoked))
 
     # Envoy asks with the method of the visitor's request, whatever that is.
-    routes.routes.append(Route("/gw/refresh", _Refresh(sessions, cookies), methods=[]))
+    routes.routes.append(Route("/gw/refresh", _Refresh(sessions, cookies, settings), methods=[]))
     return routes
 
 
 class _Refresh:
     """Always 200: Envoy would hand any refusal on to a visitor whose token may still be good."""
 
-    def __init__(self, sessions: Sessions, cookies: Cookies) -> None:
+    def __init__(self, sessions: Sessions, cookies: Cookies, settings: Settings) -> None:
         self._sessions = sessions
         self._cookies = cookies
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = Response(status_code=200)
@@ -51,7 +53,7 @@ class _Refresh:
         await response(scope, receive, send)
 
     async def _renew(self, request: Request, response: Response) -> None:
-        visit = visit_of(request)
+        visit = visit_of(request, self._settings)
         issued = None
         if visit.reference is not None:
             issued = await self._sessions.renew(reference=visit.reference, visit=visit)

@@ -33,7 +33,9 @@ def router(
     )
     async def sign_in(request: Request, given: wire.Credentials) -> Response:
         identity.same_origin(request, settings)
-        issued = await sessions.sign_in(email=given.email, password=given.password, visit=visit_of(request), now=now)
+        issued = await sessions.sign_in(
+            email=given.email, password=given.password, visit=visit_of(request, settings), now=now
+        )
         response = Response(status_code=204)
         cookies.give(response, issued)
         return response
@@ -52,7 +54,7 @@ def router(
         if caller is not None:
             account_id, session_id = ids_of(caller)
             named = (session_id, account_id)
-        await sessions.sign_out(reference=visit_of(request).reference, session=named, now=now())
+        await sessions.sign_out(reference=visit_of(request, settings).reference, session=named, now=now())
         response = Response(status_code=204)
         cookies.take(response)
         return response

@@ -80,17 +80,18 @@ class Accounts:
             raise
         return account, issued
 
-    async def rename(self, *, account_id: AccountId, session_id: SessionId, name: str, now: datetime) -> Issued:
+    async def rename(self, *, account_id: AccountId, session_id: SessionId, name: str, now: Clock) -> Issued:
         """The session's new token carries the new name at once. Raises NameNotUsable, AccountUnknown."""
         name = domain.usable_name(name)
-        await self._signing.refresh(now=now)
+        await self._signing.refresh(now=now())
         async with self._database.transaction() as tx:
             account = replace(await store.lock(tx, account_id), name=name)
+            at = now()  # under the lock: who keeps a copy takes the name with the latest time for the last one
             await store.save(tx, account)
             pii = PersonalData(name=account.name, email=account.email)
-            await outbox.add(tx, ProfileChanged(account_id=str(account_id), at=now, pii=pii))
-            await audit.record(tx, action="renamed", actor=account_id, subject=account_id, now=now)
-            return self._sessions.reissue(account, session_id, now=now)
+            await outbox.add(tx, ProfileChanged(account_id=str(account_id), at=at, pii=pii))
+            await audit.record(tx, action="renamed", actor=account_id, subject=account_id, now=at)
+            return self._sessions.reissue(account, session_id, now=at)
 
     async def change_password(
         self, *, account_id: AccountId, session_id: SessionId, old: str, new: str, visit: Visit, now: Clock
@@ -143,8 +144,8 @@ class Accounts:
         """Nothing personal is left, all sessions end. Raises WrongPassword, TooManyAttempts, TooBusy."""
         await self._confirmed(account_id, password, visit, now)
         async with self._database.transaction() as tx:
-            at = now()
             await store.lock(tx, account_id)
+            at = now()
             await self._sessions.end_all(tx, account_id, now=at)
             await store.erase(tx, account_id, now=at)
             await store.drop_resets(tx, account_id)
@@ -154,7 +155,11 @@ class Accounts:
             await audit.record(tx, action="erased", actor=account_id, subject=account_id, now=at)
 
     async def invite_operator(self, *, email: str, now: datetime) -> str:
-        """An operator's account, made if need be; answers the token of the link that sets its password."""
+        """An operator's account, made if need be; answers the token of the link that sets its password.
+
+        Nobody proves an address when signing up, so whoever knows the old password of an account that is there already
+        may be a stranger: until the link is used, nobody signs in with it.
+        """
         email = domain.usable_email(email)
         token = secrets.token_urlsafe(32)
         async with self._database.transaction() as tx:
@@ -167,6 +172,8 @@ class Accounts:
                 await self._add(tx, account, actor=None, now=now)
                 found = account
             account = await store.lock(tx, found.id)
+            await self._set_password(tx, account, None, now=now)
+            account = replace(account, password_hash=None)
             await self._grant(tx, account, {*account.roles, Role.LEARNER, Role.OPERATOR}, now=now)
             expires_at = now + self._lifetimes.invitation
             digest = domain.digest(token)
@@ -201,7 +208,7 @@ class Accounts:
         await audit.record(tx, action="registered", actor=actor, subject=account.id, now=now)
 
     async def _set_password(
-        self, tx: Connection, account: Account, new_hash: str, *, but: SessionId | None = None, now: datetime
+        self, tx: Connection, account: Account, new_hash: str | None, *, but: SessionId | None = None, now: datetime
     ) -> None:
         """Whoever knew the old password, or signed in with it, is a stranger again."""
         await store.save(tx, replace(account, password_hash=new_hash))
