@@ -28,7 +28,8 @@ def test_before_anything_is_moved_everything_is_wordpress(door: FrontDoor) -> No
     for path in ("/courses", "/courses/some-course", "/api/v1/courses", "/login", "/oauth2/", *REST_OF_THE_SITE):
         assert _side(door, path) == "old", path
     sides = {row["name"]: row["side"] for row in json.loads(door.banyan("route", "ls", "--json"))}
-    assert sides == {"courses": "old", "course": "old", "api": "old"}
+    assert sides.keys() >= {"courses", "course", "api", "login", "me"}
+    assert set(sides.values()) == {"old"}
 
 
 def test_a_moved_route_is_answered_by_banyan_and_the_rest_by_wordpress(moved: FrontDoor, old_site: WordPress) -> None:

@@ -38,9 +38,13 @@ async def test_one_database_that_hangs_keeps_the_others_events_not_waiting(
     await bus.declare(SUBSCRIPTIONS)
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
 
-        async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             with suppress(ConnectionError):
                 await reader.read()
+            writer.close()
+            done.set()
+
+        done = asyncio.Event()
 
         hung = await asyncio.start_unix_server(say_nothing, Path(folder) / ".s.PGSQL.5432")
         sources = {"learning": f"postgresql://x@/x?host={folder}&port=5432", "iam": iam_url}
@@ -48,7 +52,10 @@ async def test_one_database_that_hangs_keeps_the_others_events_not_waiting(
             for _ in range(3):
                 await tell(iam)
                 await until(lambda: empty(iam), 2)
+        async with asyncio.timeout(10):
+            await done.wait()  # the relay has gone, and with it the connection that nobody answered
         hung.close()
+        await hung.wait_closed()
 
 
 async def test_sessions_that_are_cut_off_are_opened_again_and_nothing_is_lost(

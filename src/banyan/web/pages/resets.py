@@ -96,7 +96,7 @@ def add(routes: APIRouter, shown: Pages, iam: IamClient, forms: Forms) -> None:
                 problem="" if spent else words.problem(refusal.slug),
                 wait=refusal.retry_after,
             )
-        return answers.onward("/login?done=password")
+        return answers.onward("/_banyan/login?done=password")
 
     routes.add_route("/reset", shown.page(ask_page))
     routes.add_route("/reset", ask, methods=["POST"])
