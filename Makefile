@@ -20,8 +20,7 @@ up: .venv/installed ## Install what is locked, then start everything with the de
 
 .PHONY: test
 test: .venv/installed ## Install what is locked, then run the whole suite (ARGS="-k name")
-	$(RUN) pytest -n $(WORKERS) --dist loadfile -m "not alone" $(ARGS)
-	$(RUN) pytest -m alone $(ARGS)
+	$(RUN) pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: check
 check: .venv/installed ## Format, lint, types, import rules, generated files fresh
