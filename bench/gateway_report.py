@@ -102,7 +102,7 @@ def _goal(samples: dict[tuple[str, str], Samples], side: str) -> Goal:
     ours, plain = samples[OURS, side], samples[PLAIN, side]
     p50, p99 = median_difference(ours.p50, plain.p50), median_difference(ours.p99, plain.p99)
     return Goal(
-        f"gateway, added latency over plain Envoy at {RATE} req/s, {side} side (no identity and no recording yet)",
+        f"gateway, added latency over plain Envoy at {RATE} req/s, {side} side (anonymous requests, no recording yet)",
         "p50 <= 0.5 ms, p99 <= 3 ms",
         f"{figure(p50)} / {figure(p99)} ms",
         p50 <= 0.5 and p99 <= 3,
