@@ -7,7 +7,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import structlog
@@ -29,6 +29,25 @@ REQUEST_ID = "x-request-id"
 EVENT_STREAM = "text/event-stream"
 READY = "/ready"
 LISTEN_VARIABLE = "BANYAN_LISTEN_FD"
+PROBLEM: dict[str, Any] = {
+    "description": "An RFC 9457 problem document.",
+    "content": {
+        "application/problem+json": {
+            "schema": {
+                "type": "object",
+                "required": ["type", "title", "status", "detail"],
+                "properties": {
+                    "type": {"type": "string"},
+                    "title": {"type": "string"},
+                    "status": {"type": "integer"},
+                    "detail": {"type": "string"},
+                },
+            }
+        }
+    },
+}
+"""How an API's description shows what `problem` makes."""
+
 _SLOW_SECONDS = 0.5
 _GRACEFUL_SECONDS = 5
 _KEEP_ALIVE_SECONDS = 75

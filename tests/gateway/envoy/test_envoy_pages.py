@@ -161,6 +161,17 @@ async def test_the_access_log_tells_the_way_of_a_request_and_no_secret(door: Fro
     assert "secret" not in json.dumps(line)
 
 
+async def test_a_link_that_is_as_good_as_a_password_is_not_written_down() -> None:
+    async with front() as door:
+        for path in ("/reset/secret", "/_banyan/reset/secret", "/reset"):
+            await door.get(path)
+        await door.stop()
+        log = (door.settings.logs / "access.log").read_text()
+
+    assert [json.loads(line)["path"] for line in log.splitlines()] == ["/reset"]
+    assert "secret" not in log
+
+
 @pytest.mark.parametrize(("mode", "expected"), [("errors", ["/broken"]), ("off", [])])
 async def test_the_access_log_may_keep_errors_only_or_nothing(mode: str, expected: list[str]) -> None:
     async with front(BANYAN_ACCESS_LOG=mode) as door:

@@ -10,9 +10,9 @@ from banyan.iam import queries
 from banyan.iam.domain import LinkSpent
 from banyan.iam.http.browsers import Cookies, now, visit_of
 from banyan.iam.http.callers import ids_of, living
-from banyan.iam.http.problems import PROBLEM
 from banyan.iam.operations.accounts import Accounts
 from banyan.infra import http, identity
+from banyan.infra.http import PROBLEM
 from banyan.infra.identity import Caller, Verifier
 from banyan.infra.postgres import Database
 from banyan.infra.settings import Settings

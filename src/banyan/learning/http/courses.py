@@ -10,12 +10,12 @@ from fastapi import APIRouter, Query, Request, Response
 
 from banyan.contracts import learning as wire
 from banyan.infra import http
+from banyan.infra.http import PROBLEM
 from banyan.infra.identity import Verifier
 from banyan.infra.postgres import Database
 from banyan.kit.errors import Refused
 from banyan.kit.paging import DEFAULT_LIMIT, MAX_LIMIT
 from banyan.learning.domain.courses import CourseUnknown, SlugNotUsable, usable_slug
-from banyan.learning.http.problems import PROBLEM
 from banyan.learning.operations.views import Views
 from banyan.learning.queries.catalogue import Catalogue, Filter, Sort
 

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Depends, Query, Response
 from banyan.contracts import learning as wire
 from banyan.contracts.identity import Permission
 from banyan.infra import http, identity
+from banyan.infra.http import PROBLEM
 from banyan.infra.identity import Caller, Verifier
 from banyan.infra.postgres import Database
 from banyan.kit.paging import DEFAULT_LIMIT, MAX_LIMIT
 from banyan.learning.domain.courses import CourseUnknown, PersonId, SlugNotUsable, usable_slug
-from banyan.learning.http.problems import PROBLEM
 from banyan.learning.operations.enrolments import Enrolments
 from banyan.learning.queries.taking import Taking
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Response
 from banyan.contracts import learning as wire
 from banyan.contracts.identity import Permission
 from banyan.infra import http, identity
+from banyan.infra.http import PROBLEM
 from banyan.infra.identity import Caller, SignedOut, Verifier
 from banyan.infra.postgres import Database
 from banyan.learning.domain import media
@@ -17,7 +18,6 @@ from banyan.learning.domain.courses import LessonId, PersonId
 from banyan.learning.domain.enrolments import LessonUnknown, NotEnrolled
 from banyan.learning.domain.media import Signer
 from banyan.learning.domain.progress import heartbeat
-from banyan.learning.http.problems import PROBLEM
 from banyan.learning.operations import progress as operations
 from banyan.learning.operations.progress import Progress
 from banyan.learning.queries import taking as queries
