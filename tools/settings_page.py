@@ -9,7 +9,7 @@ def page() -> str:
     lines = [
         "# Settings",
         "",
-        "Generated from `src/banyan/infra/settings.py`; `make fresh` writes it anew. Settings are environment",
+        "Generated from `src/banyan/infra/settings/fields.py`; `make fresh` writes it anew. Settings are environment",
         "variables; options of `banyan up` win over them. Durations are seconds.",
         "",
         "| variable | default | what it is for |",

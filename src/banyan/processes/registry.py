@@ -23,6 +23,7 @@ class Process:
 
 PROCESSES = (
     Process("old-site", "banyan.processes.old_site", demo_only=True),
+    Process("monitor", "banyan.processes.monitor"),
     Process("gateway", "banyan.processes.gateway", ("gateway",)),
     Process("iam", "banyan.processes.iam", ("iam",)),
     Process("learning", "banyan.processes.learning", ("learning",)),

@@ -19,8 +19,9 @@ from banyan.infra.embedded import Privileges
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import logs, probe, reload
 from banyan.infra.supervisor.child import Spec
+from banyan.infra.supervisor.control import Control, Handler
 from banyan.infra.supervisor.supervisor import Progress, Supervisor
-from banyan.processes import registry
+from banyan.processes import registry, restarting
 from banyan.processes.registry import Process
 
 _LOOK_AT_ACCESS_LOG = 5.0
@@ -49,11 +50,17 @@ async def up(settings: Settings, progress: Progress) -> None:
         await plane.prepare()
         await supervisor.start([_envoy(settings, plane)], wait=settings.ready_timeout)
         supervisor.beside(_rotate_access_log(settings, plane))
+        supervisor.beside(Control(settings, handlers(settings, supervisor)).listen())
         if not supervisor.stop_asked:
             supervisor.announce_ready()
             progress.say(f"Banyan is ready at {settings.url}")
         await supervisor.wait_for_stop()
         progress.say("Stopping ...")
+
+
+def handlers(settings: Settings, supervisor: Supervisor) -> dict[str, Handler]:
+    """What may be asked of a running `banyan up`, each in a file of its own beside this one."""
+    return {**restarting.handlers(settings, supervisor)}
 
 
 def check_port(settings: Settings) -> None:

@@ -80,8 +80,10 @@ class Child:
         self._change("stopped", pid=None)
         self._log.close()
 
-    async def restart(self, reason: str) -> None:
-        """Stop the process now, if it lives, and start it again without a wait."""
+    async def restart(self, reason: str, *, command: list[str] | None = None) -> None:
+        """Stop the process now, if it lives, and start it again without a wait, from now on by `command` if given."""
+        if command is not None:
+            self.spec = replace(self.spec, command=command)
         self._restart_asked.set()
         if self._process is not None and self._process.returncode is None:
             self._change("stopping", detail=reason)

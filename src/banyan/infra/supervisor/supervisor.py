@@ -18,9 +18,15 @@ from banyan.infra.settings import Settings
 from banyan.infra.supervisor import guardian, state
 from banyan.infra.supervisor.child import Child, Spec
 from banyan.infra.supervisor.state import ChildState, DataFolderLock, SupervisorState
+from banyan.kit.errors import NotFound
 
 _GUARDIAN_PAUSE = 0.2
 _WRITE_AGAIN = 1.0
+_LOOK = 0.02
+
+
+class ChildUnknown(NotFound):
+    """The supervisor has no child of that name."""
 
 
 class Progress(Protocol):
@@ -101,6 +107,30 @@ class Supervisor:
                 child = waiting[task]
                 self._progress.trouble(child.spec.name, child.state.detail or "not ready yet; Banyan goes on trying")
         stop.cancel()
+
+    async def restart(self, name: str, reason: str, *, command: list[str] | None = None, wait: float) -> bool:
+        """Stop a child and start it again, by `command` from now on if given; whether it was ready within `wait`
+        seconds. Raises ChildUnknown."""
+        child = self._known(name)
+        await child.restart(reason, command=command)
+        deadline = time.monotonic() + wait
+        while time.monotonic() < deadline:
+            if child.state.state == "ready":
+                return True
+            await asyncio.sleep(_LOOK)
+        return False
+
+    async def remove(self, name: str) -> None:
+        """Stop a child for good. Raises ChildUnknown."""
+        child = self._known(name)
+        await child.stop()
+        del self.children[name]
+        self._write_state()
+
+    def _known(self, name: str) -> Child:
+        if name not in self.children:
+            raise ChildUnknown(f"There is no process '{name}' here. There are: {', '.join(sorted(self.children))}.")
+        return self.children[name]
 
     def announce_ready(self) -> None:
         self._ready = True

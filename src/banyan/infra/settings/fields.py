@@ -1,25 +1,8 @@
-"""Settings are environment variables `BANYAN_*`; but for the URLs of databases, this file alone reads them.
+"""Every setting: its variable, its default, and what it is for. `docs/settings.md` is generated from here."""
 
-Every field names its variable and says what it is for; `docs/settings.md` is generated from here.
-"""
-
-import dataclasses
-import hashlib
-import os
-import re
-import stat
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-
-_DATABASE_URL = re.compile(r"BANYAN_([A-Z]+_DATABASE|RELAY_[A-Z]+)_URL")
-LONGEST_SOCKET_PATH = 90  # sun_path holds 107 bytes; Envoy and PostgreSQL add names of their own to ours
-
-
-class SettingError(Exception):
-    """A setting cannot be used; the message names the variable and says what it takes."""
 
 
 def _setting(variable: str, default: object, doc: str) -> Any:
@@ -27,7 +10,7 @@ def _setting(variable: str, default: object, doc: str) -> Any:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Fields:
     """What a Banyan process was told; durations are seconds."""
 
     data: Path = _setting("BANYAN_DATA", Path(".banyan"), "Data folder: databases, secrets, logs, gateway files.")
@@ -134,147 +117,31 @@ class Settings:
     request_log: str = _setting("BANYAN_REQUEST_LOG", "slow", "Services log requests: slow (and failed) ones, or all.")
     log_bytes: int = _setting("BANYAN_LOG_BYTES", 10_000_000, "A log file is rotated when it has grown past this.")
     log_files: int = _setting("BANYAN_LOG_FILES", 3, "Rotated log files kept of each process.")
+    otlp_url: str = _setting(
+        "BANYAN_OTLP_URL",
+        "",
+        "Where traces are sent, too: an OTLP/HTTP collector, http(s)://host:port. Empty: nowhere.",
+    )
+    otlp_headers: str = _setting(
+        "BANYAN_OTLP_HEADERS", "", "Headers for that collector, such as a key: name=value,name=value."
+    )
+    traces: float = _setting(
+        "BANYAN_TRACES_PER_SECOND", 10.0, "Requests traced in a second; all of them while there are fewer. 0: none."
+    )
+    look: float = _setting("BANYAN_LOOK_SECONDS", 1.0, "How often the monitor looks at every process.")
+    alert_rules: str = _setting(
+        "BANYAN_ALERT_RULES", "", "File of alert rules. Empty: alerts.rules in the data folder."
+    )
+    health: str = _setting("BANYAN_HEALTH", "all", "What the public health page tells: all, or brief.")
+    memory: int = _setting(
+        "BANYAN_MEMORY_BYTES", 536_870_912, "A process that uses more memory than this is restarted. 0: no limit."
+    )
+    in_flight: int = _setting(
+        "BANYAN_IN_FLIGHT", 200, "Requests that one process handles at a time; those over it are asked to come again."
+    )
+    wal_archive: str = _setting(
+        "BANYAN_WAL_ARCHIVE",
+        "",
+        "Folder that PostgreSQL's log is archived to, for a restore to any moment. Empty: none.",
+    )
     reload: bool = _setting("BANYAN_RELOAD", False, "Restart a process when a file that it uses is edited.")
-
-    @classmethod
-    def read(cls, environ: Mapping[str, str]) -> "Settings":
-        """Settings from the environment. Raises SettingError for a value of the wrong kind."""
-        values: dict[str, Any] = {}
-        for known in dataclasses.fields(cls):
-            variable = known.metadata["variable"]
-            text = environ.get(variable)
-            if text is not None and text != "":
-                values[known.name] = _parse(variable, text, type(known.default))
-        for variable, text in environ.items():
-            if _DATABASE_URL.fullmatch(variable) and text and not _is_database(text):
-                raise SettingError(
-                    f"{variable} cannot be used; it takes postgresql://role:password@host[:port]/database."
-                )
-        values["data"] = Path(values.get("data", ".banyan")).expanduser().resolve()
-        settings = cls(**values)
-        settings._check()
-        return settings
-
-    def environ(self) -> dict[str, str]:
-        """The same settings as variables, for a child process."""
-        return {
-            known.metadata["variable"]: _text(getattr(self, known.name))
-            for known in dataclasses.fields(self)
-            if getattr(self, known.name) != known.default
-        }
-
-    @property
-    def run(self) -> Path:
-        """The folder of sockets and of the supervisor's state, owner-only, short enough for a Unix socket."""
-        inside = self.data / "run"
-        if len(os.fsencode(inside)) <= LONGEST_SOCKET_PATH - 30:
-            return inside
-        digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:16]
-        # Not the system's idea of a temporary folder: that differs from shell to shell, and `banyan stop` must find it.
-        return Path(os.sep, "tmp") / f"banyan-{os.getuid()}-{digest}"
-
-    @property
-    def secrets(self) -> Path:
-        return self.data / "secrets"
-
-    @property
-    def objects(self) -> Path:
-        """Files that are ours to serve, such as videos, a folder for each kind."""
-        return self.data / "objects"
-
-    @property
-    def logs(self) -> Path:
-        return self.data / "logs"
-
-    @property
-    def url(self) -> str:
-        """The URL of the front door as browsers see it, without a slash at its end."""
-        if self.public_url:
-            return self.public_url.rstrip("/")
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.tls_cert else 'http'}://{host}:{self.port}"
-
-    def socket(self, process: str) -> Path:
-        """Where a process listens when nobody hands it a socket."""
-        return self.run / f"{process}.sock"
-
-    def make_folders(self) -> None:
-        """Create the data and run folders, owner-only. Raises SettingError if the run folder is somebody else's."""
-        for folder in (self.data, self.run, self.secrets, self.logs):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for folder in (self.run, self.secrets):
-            # In a shared /tmp another user may have made the folder first, to be handed our sockets.
-            found = folder.lstat()
-            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-                raise SettingError(f"{folder} belongs to somebody else; remove it or choose another --data folder.")
-            # Passing through may have been allowed to the user that PostgreSQL runs as; never more than that.
-            folder.chmod(0o700 | stat.S_IMODE(found.st_mode) & 0o011)
-
-    def _check(self) -> None:
-        if not 1 <= self.port <= 65535:
-            raise SettingError(f"BANYAN_PORT is {self.port}; it takes a port from 1 to 65535.")
-        if self.legacy_url and not _is_origin(self.legacy_url):
-            raise SettingError(
-                f"BANYAN_LEGACY_URL (--legacy) is {self.legacy_url!r}; it takes http(s)://host[:port] with no path."
-            )
-        if self.legacy_url and self.no_legacy:
-            raise SettingError("BANYAN_LEGACY_URL (--legacy) and BANYAN_NO_LEGACY (--no-legacy) exclude each other.")
-        if self.public_url and not _is_origin(self.public_url):
-            raise SettingError(f"BANYAN_PUBLIC_URL is {self.public_url!r}; it takes http(s)://host[:port].")
-        if self.access_log not in ("all", "errors", "off"):
-            raise SettingError(f"BANYAN_ACCESS_LOG is {self.access_log!r}; it takes all, errors or off.")
-        if self.request_log not in ("slow", "all"):
-            raise SettingError(f"BANYAN_REQUEST_LOG is {self.request_log!r}; it takes slow or all.")
-        if bool(self.tls_cert) != bool(self.tls_key):
-            raise SettingError("BANYAN_TLS_CERT and BANYAN_TLS_KEY go together; one of them is missing.")
-        if self.demo and not (is_loopback(self.host) and self._legacy_is_loopback()):
-            raise SettingError(
-                "--demo has well-known passwords, so it runs on loopback only: --host 127.0.0.1, old site on loopback."
-            )
-
-    def _legacy_is_loopback(self) -> bool:
-        return not self.legacy_url or is_loopback(urlsplit(self.legacy_url).hostname or "")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address can be only this machine (names that DNS might answer for do not count)."""
-    if host in ("localhost", "::1"):
-        return True
-    octets = host.split(".")
-    return len(octets) == 4 and octets[0] == "127" and all(octet.isdigit() for octet in octets)
-
-
-def _is_origin(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        port_is_fine = parts.port is None or parts.port > 0
-    except ValueError:
-        return False
-    bare = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username)
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and bare and port_is_fine
-
-
-def _is_database(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("postgres", "postgresql") and (parts.port is None or parts.port > 0)
-    except ValueError:
-        return False
-
-
-def _parse(variable: str, text: str, kind: type) -> object:
-    if kind is bool:
-        if text not in ("0", "1"):
-            raise SettingError(f"{variable} is {text!r}; it takes 0 or 1.")
-        return text == "1"
-    try:
-        value: object = kind(text)
-    except ValueError:
-        raise SettingError(f"{variable} is {text!r}; it takes a number.") from None
-    if isinstance(value, int | float) and not 0 <= value < 1e12:
-        raise SettingError(f"{variable} is {text!r}; it takes a number of 0 or more.")
-    return value
-
-
-def _text(value: object) -> str:
-    return str(int(value)) if isinstance(value, bool) else str(value)

@@ -1,0 +1,38 @@
+"""Which settings go together."""
+
+from urllib.parse import urlsplit
+
+from banyan.infra.settings.fields import Fields
+from banyan.infra.settings.values import SettingError, is_loopback, is_origin
+
+
+def check(settings: Fields) -> None:
+    """Raises SettingError for values that do not go, or do not go together."""
+    if not 1 <= settings.port <= 65535:
+        raise SettingError(f"BANYAN_PORT is {settings.port}; it takes a port from 1 to 65535.")
+    if settings.legacy_url and not is_origin(settings.legacy_url):
+        raise SettingError(
+            f"BANYAN_LEGACY_URL (--legacy) is {settings.legacy_url!r}; it takes http(s)://host[:port] with no path."
+        )
+    if settings.legacy_url and settings.no_legacy:
+        raise SettingError("BANYAN_LEGACY_URL (--legacy) and BANYAN_NO_LEGACY (--no-legacy) exclude each other.")
+    if settings.public_url and not is_origin(settings.public_url):
+        raise SettingError(f"BANYAN_PUBLIC_URL is {settings.public_url!r}; it takes http(s)://host[:port].")
+    if settings.access_log not in ("all", "errors", "off"):
+        raise SettingError(f"BANYAN_ACCESS_LOG is {settings.access_log!r}; it takes all, errors or off.")
+    if settings.request_log not in ("slow", "all"):
+        raise SettingError(f"BANYAN_REQUEST_LOG is {settings.request_log!r}; it takes slow or all.")
+    if settings.health not in ("all", "brief"):
+        raise SettingError(f"BANYAN_HEALTH is {settings.health!r}; it takes all or brief.")
+    if settings.otlp_url and not is_origin(settings.otlp_url):
+        raise SettingError(f"BANYAN_OTLP_URL is {settings.otlp_url!r}; it takes http(s)://host[:port] with no path.")
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        raise SettingError("BANYAN_TLS_CERT and BANYAN_TLS_KEY go together; one of them is missing.")
+    if settings.demo and not (is_loopback(settings.host) and _legacy_is_loopback(settings)):
+        raise SettingError(
+            "--demo has well-known passwords, so it runs on loopback only: --host 127.0.0.1, old site on loopback."
+        )
+
+
+def _legacy_is_loopback(settings: Fields) -> bool:
+    return not settings.legacy_url or is_loopback(urlsplit(settings.legacy_url).hostname or "")
