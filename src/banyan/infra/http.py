@@ -10,24 +10,24 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import structlog
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
+from banyan.infra import edge
 from banyan.infra.settings import Settings
 from banyan.kit.errors import Refusal, Refused
-
-log = structlog.get_logger()
 
 Check = Callable[[], Awaitable[None]]
 ErrorPage = Callable[[Request, int, str, str], Response]
 
-REQUEST_ID = "x-request-id"
-EVENT_STREAM = "text/event-stream"
-READY = "/ready"
+REQUEST_ID = edge.REQUEST_ID
+EVENT_STREAM = edge.EVENT_STREAM
+READY = edge.READY
+BodyTooLarge = edge.BodyTooLarge
+problem = edge.problem
 LISTEN_VARIABLE = "BANYAN_LISTEN_FD"
 PROBLEM: dict[str, Any] = {
     "description": "An RFC 9457 problem document.",
@@ -48,15 +48,8 @@ PROBLEM: dict[str, Any] = {
 }
 """How an API's description shows what `problem` makes."""
 
-_SLOW_SECONDS = 0.5
 _GRACEFUL_SECONDS = 5
 _KEEP_ALIVE_SECONDS = 75
-
-
-class BodyTooLarge(Refused):
-    """The request's body is larger than this endpoint takes."""
-
-    status = 413
 
 
 class BodyNotUtf8(Refused):
@@ -117,16 +110,8 @@ def application(
     def broken(request: Request) -> Response:
         return answer(request, 500, "internal-error", "Something of ours broke. Nothing of yours was changed.")
 
-    app.add_middleware(_Edge, settings=settings, broken=broken)
+    app.add_middleware(edge.Edge, settings=settings, broken=broken)
     return app
-
-
-def problem(status: int, slug: str, detail: str, **more: object) -> Response:
-    """An RFC 9457 problem document; `slug` is its stable `type`."""
-    body = {"type": f"/_banyan/problems/{slug}", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    body.update({key: value for key, value in more.items() if value})
-    headers = {"retry-after": "1"} if status == 503 else {}
-    return Response(msgspec.json.encode(body), status, headers, media_type="application/problem+json")
 
 
 def json_response(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -199,63 +184,6 @@ def stop_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
-
-
-class _Edge:
-    """Outermost: binds the request id to the log, bounds the body, and logs what was slow or went wrong."""
-
-    def __init__(self, app: ASGIApp, *, settings: Settings, broken: Callable[[Request], Response]) -> None:
-        self._app = app
-        self._max_body = settings.max_body
-        self._log_all = settings.request_log == "all"
-        self._broken = broken
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = dict(scope["headers"])
-        request_id = headers.get(REQUEST_ID.encode(), b"").decode("latin-1")
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
-        length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self._max_body:
-            await problem(413, "body-too-large", f"At most {self._max_body} bytes are taken here.")(
-                scope, receive, send
-            )
-            return
-        status = 0
-        endless = False
-        started = asyncio.get_running_loop().time()
-        taken = 0
-
-        async def receive_bounded() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self._max_body:
-                raise BodyTooLarge(f"At most {self._max_body} bytes are taken here.")
-            return message
-
-        async def send_noting(message: Message) -> None:
-            nonlocal status, endless
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                endless = (b"content-type", EVENT_STREAM.encode()) in message["headers"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive_bounded, send_noting)
-        except Exception:
-            log.exception("request failed", method=scope["method"], path=scope["path"])
-            if status == 0:
-                await self._broken(Request(scope))(scope, receive, send)
-            return
-        seconds = asyncio.get_running_loop().time() - started
-        wrong = status >= 500 or (seconds > _SLOW_SECONDS and not endless)
-        if wrong or (self._log_all and scope["path"] != READY):
-            tell = log.warning if wrong else log.info
-            tell("request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 1))
 
 
 def _wants_json(request: Request) -> bool:
