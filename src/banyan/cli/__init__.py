@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from banyan.cli import database, lifecycle
+from banyan.cli import database, lifecycle, restarting
 from banyan.cli.gateway import app as gateway
 from banyan.cli.iam import app as iam
 from banyan.cli.route import app as route
@@ -22,6 +22,8 @@ app.command("up")(lifecycle.up)
 app.command("stop")(lifecycle.stop)
 app.command("status")(lifecycle.status)
 app.command("run")(lifecycle.run)
+app.command("restart")(restarting.restart)
+app.command("upgrade")(restarting.upgrade)
 app.command("migrate")(database.migrate)
 app.command("seed")(database.seed)
 app.add_typer(route, name="route")

@@ -1,13 +1,113 @@
-"""`banyan restart`: one process after the other, by another version if one is given; nobody is refused meanwhile."""
+"""`banyan restart` and `banyan upgrade`: one process after the other; whoever asks meanwhile waits in its socket."""
+
+import asyncio
+import os
+from dataclasses import dataclass
+from pathlib import Path
 
 from banyan.infra.settings import Settings
+from banyan.infra.supervisor.child import Child
 from banyan.infra.supervisor.control import Handler, Wish
 from banyan.infra.supervisor.supervisor import Supervisor
+from banyan.kit.errors import Refused
+from banyan.processes import installation
+from banyan.processes.installation import Installation
+
+_LOOK = 0.02
+
+
+class OnlyOurOwn(Refused):
+    """Only Banyan's processes can be run by another installation; Envoy and PostgreSQL need a full restart."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    ready: bool
+    detail: str = ""
 
 
 def handlers(settings: Settings, supervisor: Supervisor) -> dict[str, Handler]:
-    async def restart(wish: Wish) -> Wish:
-        name = str(wish.get("name", ""))
-        return {"ready": await supervisor.restart(name, "asked to", wait=settings.ready_timeout)}
+    turn = asyncio.Lock()
+    environ = {**os.environ, **settings.environ()}
 
-    return {"restart": restart}
+    async def restart(wish: Wish) -> Wish:
+        child = supervisor.child(str(wish.get("name", "")))
+        async with turn:
+            outcome = await _again(child, "asked to", patience=settings.ready_timeout)
+        return {"ready": outcome.ready, "detail": outcome.detail, "version": child.spec.version}
+
+    async def prepare_upgrade(wish: Wish) -> Wish:
+        python = Path(str(wish.get("python", "")))
+        async with turn:
+            other = await installation.look(python, environ)
+            migrated = await installation.migrate(python, environ)
+        running = {child.spec.name for child in supervisor.children.values() if child.spec.kind == "process"}
+        return {
+            "version": other.version,
+            "migrated": migrated,
+            "processes": [name for name in other.processes if name in running],
+            "later": _later(other, running),
+        }
+
+    async def upgrade(wish: Wish) -> Wish:
+        child = supervisor.child(str(wish.get("name", "")))
+        if child.spec.kind != "process":
+            raise OnlyOurOwn
+        python, version = str(wish.get("python", "")), str(wish.get("version", ""))
+        before = child.spec
+        after = installation.command(python, child.spec.name)
+        async with turn:
+            outcome = await _again(
+                child, f"upgrade to {version}", patience=settings.upgrade_patience, command=after, version=version
+            )
+            back = True
+            if not outcome.ready:
+                returned = await _again(
+                    child,
+                    f"back to {before.version}",
+                    patience=settings.ready_timeout,
+                    command=before.command,
+                    version=before.version,
+                )
+                back = returned.ready
+        return {
+            "ready": outcome.ready,
+            "detail": outcome.detail,
+            "back": back,
+            "was": {"python": before.command[0], "version": before.version},
+        }
+
+    return {"restart": restart, "prepare-upgrade": prepare_upgrade, "upgrade": upgrade}
+
+
+async def _again(
+    child: Child, reason: str, *, patience: float, command: list[str] | None = None, version: str | None = None
+) -> _Outcome:
+    """Restart a child; whether it became ready. One that dies first is not waited for any longer."""
+    ends = child.state.restarts + (2 if child.state.pid is not None else 1)  # that of the present one, and another
+    await child.restart(reason, command=command, version=version)
+    deadline = asyncio.get_running_loop().time() + patience
+    while asyncio.get_running_loop().time() < deadline:
+        if child.state.state == "ready":
+            return _Outcome(True)
+        if child.state.restarts >= ends:
+            return _Outcome(False, child.state.detail or "it died before it was ready")
+        await asyncio.sleep(_LOOK)
+    return _Outcome(
+        False, f"not ready within {patience:.0f} s" + (f": {child.state.detail}" if child.state.detail else "")
+    )
+
+
+def _later(other: Installation, running: set[str]) -> list[str]:
+    """What goes on as it is until the next `banyan up`."""
+    here = installation.here()
+    later = []
+    if other.version != here.version:
+        later.append(f"the supervisor ({here.version} -> {other.version})")
+    if other.envoy != here.envoy:
+        later.append(f"Envoy ({here.envoy} -> {other.envoy})")
+    if other.postgres != here.postgres:
+        later.append(f"PostgreSQL ({here.postgres} -> {other.postgres})")
+    later += [f"the process {name}, which is new" for name in other.processes if name not in here.processes]
+    later += [f"the process {name}, which is no more" for name in sorted(running - set(other.processes))]
+    return later

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import socket
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from banyan.infra.supervisor import logs, probe, reload
 from banyan.infra.supervisor.child import Spec
 from banyan.infra.supervisor.control import Control, Handler
 from banyan.infra.supervisor.supervisor import Progress, Supervisor
-from banyan.processes import registry, restarting
+from banyan.processes import installation, registry, restarting
 from banyan.processes.registry import Process
 
 _LOOK_AT_ACCESS_LOG = 5.0
@@ -93,6 +92,7 @@ def _postgres(settings: Settings, server: Server, rights: Privileges) -> Spec:
         command=embedded.command(settings, server, rights),
         environ={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
         stop_signal=embedded.STOP_SIGNAL,
+        version=installation.here().postgres,
         probe=embedded.Readiness(settings, server),
     )
 
@@ -103,11 +103,13 @@ def _processes(settings: Settings) -> list[Spec]:
 
 
 def _process(settings: Settings, process: Process) -> Spec:
+    here = installation.here()
     path = settings.socket(process.name)
     return Spec(
         name=process.name,
         kind="process",
-        command=[sys.executable, "-m", "banyan.processes.run", process.name],
+        command=installation.command(here.python, process.name),
+        version=here.version,
         environ=environ(process, {**os.environ, **settings.environ()}),
         # Held here, so that a connection made while the process restarts waits instead of being refused.
         listener=http.listening_socket(path),
@@ -145,6 +147,7 @@ def _envoy(settings: Settings, plane: DataPlane) -> Spec:
         probe=ready,
         before_stop=lambda: _drain(settings, plane),
         stop_signal=signal.SIGTERM,
+        version=installation.here().envoy,
     )
 
 

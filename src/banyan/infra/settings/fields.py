@@ -112,6 +112,9 @@ class Fields:
     backoff: float = _setting("BANYAN_BACKOFF_SECONDS", 5.0, "Longest wait before a dead process is started again.")
     ready_timeout: float = _setting("BANYAN_READY_SECONDS", 60.0, "A process that is not ready by then is restarted.")
     hang_timeout: float = _setting("BANYAN_HANG_SECONDS", 20.0, "A process that answers no probe so long is killed.")
+    upgrade_patience: float = _setting(
+        "BANYAN_UPGRADE_SECONDS", 10.0, "An upgraded process that is not ready by then is put back."
+    )
     stop_timeout: float = _setting("BANYAN_STOP_SECONDS", 10.0, "Time to stop before a process is killed.")
     drain: float = _setting("BANYAN_DRAIN_SECONDS", 1.0, "Time Envoy has for requests in flight when it is stopped.")
     request_log: str = _setting("BANYAN_REQUEST_LOG", "slow", "Services log requests: slow (and failed) ones, or all.")

@@ -38,6 +38,7 @@ class Spec:
     stop_signal: signal.Signals = signal.SIGTERM
     listener: socket.socket | None = None
     before_stop: Callable[[], Awaitable[None]] | None = None
+    version: str = ""
 
 
 class Child:
@@ -46,7 +47,12 @@ class Child:
     def __init__(self, spec: Spec, settings: Settings, on_change: Callable[[], None]) -> None:
         self.spec = spec
         self.state = ChildState(
-            name=spec.name, kind=spec.kind, state="stopped", since=_now(), stop_signal=spec.stop_signal
+            name=spec.name,
+            kind=spec.kind,
+            state="stopped",
+            since=_now(),
+            stop_signal=spec.stop_signal,
+            version=spec.version,
         )
         self.first_ready = asyncio.Event()
         self._settings = settings
@@ -70,9 +76,7 @@ class Child:
         self._stopping = True
         if self._process is not None and self._process.returncode is None:
             self._change("stopping")
-            if self.spec.before_stop is not None:
-                with contextlib.suppress(Exception):
-                    await asyncio.wait_for(self.spec.before_stop(), self._settings.drain + 5)
+            await self._prepare_to_end()
             await self._end_process()
         if self._running is not None:
             self._running.cancel()
@@ -80,13 +84,15 @@ class Child:
         self._change("stopped", pid=None)
         self._log.close()
 
-    async def restart(self, reason: str, *, command: list[str] | None = None) -> None:
-        """Stop the process now, if it lives, and start it again without a wait, from now on by `command` if given."""
+    async def restart(self, reason: str, *, command: list[str] | None = None, version: str | None = None) -> None:
+        """Stop the process now, if it lives, and start it again without a wait, from now on by `command`, which is of
+        that `version`, if given."""
         if command is not None:
-            self.spec = replace(self.spec, command=command)
+            self.spec = replace(self.spec, command=command, version=version or self.spec.version)
         self._restart_asked.set()
         if self._process is not None and self._process.returncode is None:
             self._change("stopping", detail=reason)
+            await self._prepare_to_end()
             await self._end_process()
 
     async def _keep_running(self) -> None:
@@ -113,12 +119,15 @@ class Child:
                 await asyncio.wait_for(self._restart_asked.wait(), wait)
 
     async def _run_once(self) -> None:
-        self._change("failing" if self.state.state == "failing" else "starting", pid=None)
-        self._process = process = await self._spawn()
+        spec = self.spec
+        self._change("failing" if self.state.state == "failing" else "starting", pid=None, version=spec.version)
+        self._process = process = await self._spawn(spec)
         self._change(self.state.state, pid=process.pid, detail="")
         pump = asyncio.create_task(self._pump(process))
         watch = asyncio.create_task(self._watch(process))
         try:
+            if self.spec is not spec:  # another command was given while this one was being started
+                await self._end_process()
             await process.wait()
         finally:
             watch.cancel()
@@ -127,15 +136,15 @@ class Child:
             await asyncio.wait([pump], timeout=1)
             pump.cancel()
 
-    async def _spawn(self) -> Process:
-        environ = dict(self.spec.environ)
+    async def _spawn(self, spec: Spec) -> Process:
+        environ = dict(spec.environ)
         descriptors: tuple[int, ...] = ()
-        if self.spec.listener is not None:
-            descriptors = (self.spec.listener.fileno(),)
+        if spec.listener is not None:
+            descriptors = (spec.listener.fileno(),)
             environ["BANYAN_LISTEN_FD"] = str(descriptors[0])
         return await asyncio.create_subprocess_exec(
-            *dies_with_parent(self.spec.stop_signal),
-            *self.spec.command,
+            *dies_with_parent(spec.stop_signal),
+            *spec.command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=PIPE,
             stderr=STDOUT,
@@ -189,6 +198,11 @@ class Child:
     def _not_ready(self, why: str) -> None:
         if self.state.state in ("ready", "starting") and self.state.detail != why:
             self._change("starting", detail=why)
+
+    async def _prepare_to_end(self) -> None:
+        if self.spec.before_stop is not None:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(self.spec.before_stop(), self._settings.drain + 5)
 
     async def _end_process(self) -> None:
         process = self._process

@@ -18,7 +18,7 @@ State = Literal["starting", "ready", "backoff", "failing", "stopping", "stopped"
 @dataclass(frozen=True, slots=True)
 class ChildState:
     """`ticks` is the kernel's start time of `pid` (0 where unknown): together they name a process for good.
-    `stop_signal` is how this child is asked to stop."""
+    `stop_signal` is how this child is asked to stop, `version` that of the software it runs."""
 
     name: str
     kind: Kind
@@ -29,6 +29,7 @@ class ChildState:
     restarts: int = 0
     detail: str = ""
     stop_signal: int = 15
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

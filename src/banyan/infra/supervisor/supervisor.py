@@ -111,7 +111,7 @@ class Supervisor:
     async def restart(self, name: str, reason: str, *, command: list[str] | None = None, wait: float) -> bool:
         """Stop a child and start it again, by `command` from now on if given; whether it was ready within `wait`
         seconds. Raises ChildUnknown."""
-        child = self._known(name)
+        child = self.child(name)
         await child.restart(reason, command=command)
         deadline = time.monotonic() + wait
         while time.monotonic() < deadline:
@@ -122,12 +122,13 @@ class Supervisor:
 
     async def remove(self, name: str) -> None:
         """Stop a child for good. Raises ChildUnknown."""
-        child = self._known(name)
+        child = self.child(name)
         await child.stop()
         del self.children[name]
         self._write_state()
 
-    def _known(self, name: str) -> Child:
+    def child(self, name: str) -> Child:
+        """Raises ChildUnknown."""
         if name not in self.children:
             raise ChildUnknown(f"There is no process '{name}' here. There are: {', '.join(sorted(self.children))}.")
         return self.children[name]
