@@ -5,18 +5,22 @@ import json
 import sys
 from pathlib import Path
 
-from tools import api, code_map, events_page, settings_page
+from tools import api, api_page, cli_page, code_map, events_page, permissions_page, settings_page
 
 ROOT = Path(__file__).parents[1]
 
 
 def pages() -> dict[Path, str]:
     """Every generated file and its fresh content."""
+    documents = api.documents()
     return {
         ROOT / "docs/events.md": events_page.page(),
         ROOT / "docs/map.md": code_map.page(),
         ROOT / "docs/settings.md": settings_page.page(),
-        **{ROOT / f"docs/api/{name}.json": text for name, text in api.documents().items()},
+        ROOT / "docs/reference/api.md": api_page.page(documents),
+        ROOT / "docs/reference/cli.md": cli_page.page(),
+        ROOT / "docs/reference/permissions.md": permissions_page.page(),
+        **{ROOT / f"docs/api/{name}.json": text for name, text in documents.items()},
     }
 
 
