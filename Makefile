@@ -36,13 +36,17 @@ fresh: .venv/installed ## Format, and write the generated files anew
 	$(RUN) ruff format .
 	$(RUN) tools.generate
 
+.PHONY: docs
+docs: .venv/installed ## Write the documentation as a site into site/; open site/index.html
+	$(RUN) mkdocs build --strict --quiet
+
 .PHONY: bench
 bench: .venv/installed ## Measure, and write docs/benchmarks.md
 	$(RUN) bench $(ARGS)
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches; data folders stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache artefacts
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache artefacts site
 
 # The marker is written last, so that an interrupted installation is done again.
 .venv/installed: uv.lock pyproject.toml tools/uv.txt

@@ -30,14 +30,14 @@ class Terminal:
         (folder / "some").mkdir()
         home = folder / "home"
         home.mkdir()
-        # Not the link of a venv's own python: a command in the page must find the venv that it names.
-        (folder / ".venv").symlink_to(Path(sys.executable).parents[1], target_is_directory=True)
+        (folder / ".venv").symlink_to(sys.prefix, target_is_directory=True)
         for name in ("src", "docs", "migrations", "tools", "tests", "deploy", "pyproject.toml", "Makefile"):
             if (ROOT / name).exists():
                 (folder / name).symlink_to(ROOT / name)
         self._environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("BANYAN_")},
             "HOME": str(home),
+            "PATH": f"{folder}/.venv/bin:{os.environ.get('PATH', '')}",
             "BANYAN_DATA": str(door.data),
             "BANYAN_PORT": door.host.rpartition(":")[2],
             "COLUMNS": "160",
@@ -108,7 +108,7 @@ class Terminal:
 
     def _fitted(self, text: str) -> str:
         for shown, here in self._words.items():
-            text = text.replace(shown, here)
+            text = re.sub(rf"(?<!\d){re.escape(shown)}(?!\d)", here, text)
         return text
 
 
