@@ -1,8 +1,8 @@
 """What every request meets first: its id goes to the log, its body is bounded, and what went wrong is written down."""
 
-import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
+from time import perf_counter
 
 import msgspec
 import structlog
@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from banyan.infra.settings import Settings
+from banyan.infra.telemetry import faces, figures
 from banyan.kit.errors import Refused
 
 log = structlog.get_logger()
@@ -18,8 +19,11 @@ log = structlog.get_logger()
 REQUEST_ID = "x-request-id"
 EVENT_STREAM = "text/event-stream"
 READY = "/ready"
+OF_ITSELF = frozenset((READY, faces.FIGURES, faces.METRICS))
+"""Paths where a process speaks about itself: never counted, never traced, never refused for being too many."""
 
 _SLOW_SECONDS = 0.5
+_STREAM = EVENT_STREAM.encode()
 
 
 class BodyTooLarge(Refused):
@@ -51,9 +55,10 @@ class Edge:
                 scope, receive, send
             )
             return
+        path = scope["path"]
         status = 0
         endless = False
-        started = asyncio.get_running_loop().time()
+        started = perf_counter()
         taken = 0
 
         async def receive_bounded() -> Message:
@@ -68,21 +73,37 @@ class Edge:
             nonlocal status, endless
             if message["type"] == "http.response.start":
                 status = message["status"]
-                endless = (b"content-type", EVENT_STREAM.encode()) in message["headers"]
+                endless = any(name == b"content-type" and v.startswith(_STREAM) for name, v in message["headers"])
+                if endless and counted:
+                    # What remains is open, not in work; a stream has answered when it begins.
+                    _count(scope, status, perf_counter() - started)
             await send(message)
 
+        counted = path not in OF_ITSELF
+        if counted:
+            figures.enter()
         try:
             await self._app(scope, receive_bounded, send_noting)
         except Exception:
-            log.exception("request failed", method=scope["method"], path=scope["path"])
+            log.exception("request failed", method=scope["method"], path=path)
             if status == 0:
+                status = 500
                 await self._broken(Request(scope))(scope, receive, send)
             return
-        seconds = asyncio.get_running_loop().time() - started
+        finally:
+            seconds = perf_counter() - started
+            if counted and not endless:
+                _count(scope, status, seconds)
         wrong = status >= 500 or (seconds > _SLOW_SECONDS and not endless)
-        if wrong or (self._log_all and scope["path"] != READY):
+        if wrong or (self._log_all and counted):
             tell = log.warning if wrong else log.info
-            tell("request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 1))
+            tell("request", method=scope["method"], path=path, status=status, ms=round(seconds * 1000, 1))
+
+
+def _count(scope: Scope, status: int, seconds: float) -> None:
+    figures.leave()
+    route = getattr(scope.get("route"), "path", figures.UNMATCHED)
+    figures.LEDGER.request(scope["method"], route, status).note(seconds, failed=status >= 500 or status == 0)
 
 
 def problem(status: int, slug: str, detail: str, **more: object) -> Response:

@@ -13,11 +13,13 @@ import msgspec
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from banyan.infra import edge
 from banyan.infra.settings import Settings
+from banyan.infra.telemetry import faces, lag
 from banyan.kit.errors import Refusal, Refused
 
 Check = Callable[[], Awaitable[None]]
@@ -48,6 +50,8 @@ PROBLEM: dict[str, Any] = {
 }
 """How an API's description shows what `problem` makes."""
 
+# FastAPI's own, which costs something even where nobody listens; ours sees more than the handler.
+_NONE: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
 _GRACEFUL_SECONDS = 5
 _KEEP_ALIVE_SECONDS = 75
 
@@ -71,8 +75,10 @@ def application(
     `checks` are what the process needs to be ready; each raises when it is not so.
     """
     # A redirect to the path without its slash would name our own prefix and scheme, not the public ones.
-    app = FastAPI(title=f"Banyan {name}", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    for router in routers:
+    app = FastAPI(
+        title=f"Banyan {name}", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, telemetry=_NONE
+    )
+    for router in (faces.router(name), *routers):
         app.include_router(router)
 
     ready_checks = list(checks)
@@ -110,6 +116,10 @@ def application(
     def broken(request: Request) -> Response:
         return answer(request, 500, "internal-error", "Something of ours broke. Nothing of yours was changed.")
 
+    if settings.demo:
+        from banyan.infra.faults import agent  # no process outside the demo loads it
+
+        app.add_middleware(agent.Faulty)
     app.add_middleware(edge.Edge, settings=settings, broken=broken)
     return app
 
@@ -172,10 +182,11 @@ async def serve(
         await stopping.wait()
         server.should_exit = True
 
-    asking = asyncio.create_task(ask_to_stop())
+    beside = [asyncio.create_task(ask_to_stop()), asyncio.create_task(lag.watch())]
     # `_serve` and not `serve`: the latter takes the signals for itself and raises them again at the end.
     await server._serve(sockets=[listener])
-    asking.cancel()
+    for task in beside:
+        task.cancel()
 
 
 def stop_signal() -> asyncio.Event:

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Generic, TypeVar
 
 import aiohttp
 import msgspec
 import structlog
 
+from banyan.infra.telemetry.figures import LEDGER
 from banyan.kit.errors import Refusal, Unavailable
 
 T = TypeVar("T")
@@ -50,6 +52,7 @@ class HttpClient:
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._limit = limit
         self._session: aiohttp.ClientSession | None = None
+        self._meter = LEDGER.call(host)
 
     async def get(self, path: str, kind: type[T], *, params: Mapping[str, str] | None = None) -> T:
         return await self.call("GET", path, kind, params=params)
@@ -84,6 +87,8 @@ class HttpClient:
         if body is not None:
             data = msgspec.json.encode(body)
             sent["content-type"] = "application/json"
+        started = perf_counter()
+        status = 0
         try:
             async with self._open().request(
                 method, self._base + path, params=params, data=data, headers=sent, allow_redirects=False
@@ -94,6 +99,8 @@ class HttpClient:
                 wait = _seconds(answer.headers.get("retry-after", ""))
         except (aiohttp.ClientError, OSError, TimeoutError) as fault:
             raise ServiceAway from fault
+        finally:
+            self._meter.note(perf_counter() - started, failed=not 200 <= status < 500)
         if 400 <= status < 500:
             raise _refusal(status, content, wait)
         if not 200 <= status < 300:

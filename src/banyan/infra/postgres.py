@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from banyan.contracts.monitor import Pool
 from banyan.infra import databases
 from banyan.infra.settings import Settings
+from banyan.infra.telemetry.figures import LEDGER
+from banyan.infra.telemetry.statements import observed
 from banyan.kit.errors import Unavailable
 
 Row: TypeAlias = asyncpg.Record
@@ -27,20 +31,25 @@ class DatabaseAway(Unavailable):
 class Database:
     """A pool on one database. Every wait is bounded: a hung server costs a caller seconds, never a hang."""
 
-    def __init__(self, url: str, *, size: int = 10) -> None:
+    def __init__(self, url: str, *, size: int = 10, name: str = "") -> None:
+        self.name = name or urlsplit(url).path.strip("/")
         self._url = url
         self._size = size
+        self._waiting = 0
         self._pool: asyncpg.Pool[Row] | None = None
         self._opening = asyncio.Lock()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection in autocommit, for single statements. Raises DatabaseAway."""
-        pool = await self._open()
+        self._waiting += 1
         try:
+            pool = await self._open()
             connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as fault:
             raise DatabaseAway from fault
+        finally:
+            self._waiting -= 1
         try:
             yield connection
         except _AWAY as fault:
@@ -70,7 +79,13 @@ class Database:
         """Raises DatabaseAway unless the server answers."""
         await self.fetchval("SELECT 1")
 
+    def fill(self) -> Pool:
+        if self._pool is None:
+            return Pool(0, self._size, self._waiting)
+        return Pool(self._pool.get_size() - self._pool.get_idle_size(), self._size, self._waiting)
+
     async def close(self) -> None:
+        LEDGER.pools.discard(self)
         if self._pool is not None:
             self._pool.terminate()
 
@@ -85,6 +100,7 @@ class Database:
                         timeout=CONNECT_TIMEOUT,
                         command_timeout=STATEMENT_TIMEOUT,
                         reset=_leave_as_it_is,
+                        connection_class=observed(self.name),
                         server_settings={
                             "application_name": "banyan",
                             "statement_timeout": f"{int(STATEMENT_TIMEOUT * 1000)}",
@@ -95,6 +111,7 @@ class Database:
                     )
                 except (OSError, *_AWAY) as fault:
                     raise DatabaseAway from fault
+                LEDGER.pools.add(self)
             return self._pool
 
 
@@ -122,4 +139,4 @@ _AWAY = (
 
 def database(settings: Settings, context: str, *, size: int = 10) -> Database:
     """The database of a context: the embedded one, or the one at `BANYAN_<CONTEXT>_DATABASE_URL`."""
-    return Database(databases.url(settings, context), size=size)
+    return Database(databases.url(settings, context), size=size, name=context)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from banyan.infra import http
+from banyan.infra import edge
 from banyan.kit.errors import Unavailable
 
 log = structlog.get_logger()
@@ -37,14 +37,14 @@ class Preparation:
         """The application; a request that comes earlier waits a little, as after a restart, and then gets a 503."""
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-            if not self._done.is_set() and scope["type"] == "http" and scope["path"] != http.READY:
+            if not self._done.is_set() and scope["type"] == "http" and scope["path"] not in edge.OF_ITSELF:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._done.wait(), self._patience_seconds)
-            if self._done.is_set() or scope["type"] != "http":
+            if self._done.is_set() or scope["type"] != "http" or scope["path"] in edge.OF_ITSELF:
                 await app(scope, receive, send)
                 return
             refusal = NotPrepared()
-            await http.problem(refusal.status, refusal.slug, refusal.detail)(scope, receive, send)
+            await edge.problem(refusal.status, refusal.slug, refusal.detail)(scope, receive, send)
 
         return guarded
 

@@ -7,8 +7,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
-from starlette.exceptions import HTTPException
+from fastapi import APIRouter, Depends, Query, Response
 
 from banyan.contracts.gateway import NewRoute, RouteList, Side
 from banyan.gateway import queries
@@ -16,9 +15,8 @@ from banyan.gateway.domain.routes import Route
 from banyan.gateway.operations.routes import Routes
 from banyan.infra.http import json_response
 from banyan.infra.postgres import Database
+from banyan.infra.telemetry.faces import from_the_socket_itself
 from banyan.kit.paging import DEFAULT_LIMIT, MAX_LIMIT
-
-_ADDED_BY_ENVOY = ("x-forwarded-for", "x-forwarded-proto", "x-envoy-external-address", "x-envoy-internal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +25,7 @@ class SideChoice:
 
 
 def router(routes: Routes, database: Database) -> APIRouter:
-    api = APIRouter(prefix="/control", dependencies=[Depends(_from_the_socket_itself)], include_in_schema=False)
+    api = APIRouter(prefix="/control", dependencies=[Depends(from_the_socket_itself)], include_in_schema=False)
 
     @api.get("/routes")
     async def list_routes() -> Response:
@@ -57,8 +55,3 @@ def router(routes: Routes, database: Database) -> APIRouter:
         return json_response(await queries.route_changes(database, limit=limit, after=after))
 
     return api
-
-
-def _from_the_socket_itself(request: Request) -> None:
-    if any(header in request.headers for header in _ADDED_BY_ENVOY):
-        raise HTTPException(404)
