@@ -25,6 +25,7 @@ class FrontDoor:
 
     url: str
     data: Path
+    python: str = sys.executable
 
     @property
     def address(self) -> tuple[str, int]:
@@ -38,21 +39,25 @@ class FrontDoor:
 
     def banyan(self, *arguments: str) -> str:
         """Run a command of the operator's on this data folder; its output. Fails when the command does."""
-        command = [sys.executable, "-m", "banyan", *arguments, "--data", str(self.data)]
+        command = [self.python, "-m", "banyan", *arguments, "--data", str(self.data)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, f"banyan {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
         return done.stdout
 
 
 @contextmanager
-def banyan_up(*arguments: str, environ: dict[str, str] | None = None) -> Iterator[FrontDoor]:
-    """`banyan up ARGUMENTS` on a free port and an empty data folder, stopped by SIGTERM afterwards."""
+def banyan_up(
+    *arguments: str, environ: dict[str, str] | None = None, python: str = sys.executable, cwd: Path | None = None
+) -> Iterator[FrontDoor]:
+    """`banyan up ARGUMENTS` on a free port and an empty data folder, stopped by SIGTERM afterwards; that of another
+    installation by its `python`, in the folder `cwd`."""
     with tempfile.TemporaryDirectory(prefix="by-", ignore_cleanup_errors=True) as folder:
         data = Path(folder) / "data"
         port = free_port()
         mark = uuid.uuid4().hex
         process = subprocess.Popen(
-            [sys.executable, "-m", "banyan", "up", "--port", str(port), "--data", str(data), *arguments],
+            [python, "-m", "banyan", "up", "--port", str(port), "--data", str(data), *arguments],
+            cwd=cwd,
             env={**os.environ, **(environ or {}), MARK: mark},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -65,7 +70,7 @@ def banyan_up(*arguments: str, environ: dict[str, str] | None = None) -> Iterato
         try:
             said.wait_for_ready()
             started = _descendants(process.pid)
-            yield FrontDoor(f"http://127.0.0.1:{port}", data)
+            yield FrontDoor(f"http://127.0.0.1:{port}", data, python)
             started |= _descendants(process.pid)
         finally:
             process.send_signal(signal.SIGTERM)

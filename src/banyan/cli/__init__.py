@@ -2,10 +2,13 @@
 
 import io
 import sys
+from typing import Annotated
 
 import typer
 
+from banyan import __version__
 from banyan.cli import database, lifecycle, restarting
+from banyan.cli.fault import app as fault
 from banyan.cli.gateway import app as gateway
 from banyan.cli.iam import app as iam
 from banyan.cli.route import app as route
@@ -29,6 +32,16 @@ app.command("seed")(database.seed)
 app.add_typer(route, name="route")
 app.add_typer(gateway, name="gateway")
 app.add_typer(iam, name="iam")
+app.add_typer(fault, name="fault")
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print Banyan's version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
 
 
 def main() -> None:
