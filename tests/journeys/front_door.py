@@ -58,7 +58,7 @@ def banyan_up(
         process = subprocess.Popen(
             [python, "-m", "banyan", "up", "--port", str(port), "--data", str(data), *arguments],
             cwd=cwd,
-            env={**os.environ, **(environ or {}), MARK: mark},
+            env={**(os.environ if python == sys.executable else _without_python()), **(environ or {}), MARK: mark},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -109,6 +109,11 @@ class _Output:
                 if READY in line:
                     self._ready.set()
         self._ready.set()  # it has ended; whoever waits looks for the line and does not find it
+
+
+def _without_python() -> dict[str, str]:
+    """Nothing that would lead another installation to our source tree."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
 def _descendants(parent: int) -> set[int]:

@@ -15,7 +15,6 @@ from banyan.cli.route import app as route
 
 app = typer.Typer(
     name="banyan",
-    help="An online-course platform that grows around the site you already run.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -35,13 +34,19 @@ app.add_typer(iam, name="iam")
 app.add_typer(fault, name="fault")
 
 
-@app.callback()
-def options(
-    version: Annotated[bool, typer.Option("--version", help="Print Banyan's version.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _print_version(asked: bool) -> None:
+    if asked:
         print(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print Banyan's version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """An online-course platform that grows around the site you already run."""
 
 
 def main() -> None:
