@@ -162,7 +162,7 @@ def command(settings: Settings, server: Server, rights: Privileges) -> list[str]
 
 async def probe(settings: Settings, server: Server) -> None:
     """Raises unless the server answers a query."""
-    connection = await _connect(settings, server)
+    connection = await connect(settings, server)
     try:
         await connection.fetchval("SELECT 1", timeout=3)
     finally:
@@ -181,7 +181,7 @@ class Readiness:
 
     async def __call__(self) -> None:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await _connect(self._settings, self._server)
+            self._connection = await connect(self._settings, self._server)
         if not self._provided:
             await provide(self._settings, self._server)
             self._provided = True
@@ -195,10 +195,11 @@ class Readiness:
 
 async def provide(settings: Settings, server: Server) -> None:
     """Make each context's role and database, closed to all other roles. Idempotent."""
-    connection = await _connect(settings, server)
+    connection = await connect(settings, server)
     try:
         # A statement that fails or is cut off is logged with its text, and ours hold passwords.
         await connection.execute("SET log_min_error_statement = panic")
+        await connection.execute("SET synchronous_commit = local")  # a server starts without its replica, too
         await hangul.check(connection)
         for name in server.databases:
             await _provide_one(settings, connection, name)
@@ -226,7 +227,8 @@ async def _provide_role(settings: Settings, connection: "asyncpg.Connection[asyn
     await connection.execute(f"ALTER ROLE {name} PASSWORD {literal}")
 
 
-async def _connect(settings: Settings, server: Server) -> "asyncpg.Connection[asyncpg.Record]":
+async def connect(settings: Settings, server: Server) -> "asyncpg.Connection[asyncpg.Record]":
+    """A connection of the superuser's."""
     password = secret(settings.secrets, f"postgres-{server.name}-superuser")
     url = databases.embedded_url(settings, server, SUPERUSER, SUPERUSER, password)
     return await asyncio.wait_for(asyncpg.connect(url, timeout=3), 5)

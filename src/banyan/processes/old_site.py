@@ -24,7 +24,7 @@ _LAST_REQUESTS_SECONDS = 0.6
 async def run(settings: Settings) -> None:
     listener = http.inherited_or_own_socket(settings, "old-site")
     server = create_server(
-        with_ready(old_application(settings)),
+        _perhaps_faulty(settings, with_ready(old_application(settings))),
         sockets=[listener],
         threads=_THREADS,
         connection_limit=1000,
@@ -58,6 +58,14 @@ def old_application(settings: Settings) -> Wsgi:
     application: Wsgi = importlib.import_module("old_site.app").app
     reload.note_modules(settings, "old-site")  # again: it is imported only now
     return application
+
+
+def _perhaps_faulty(settings: Settings, application: Wsgi) -> Wsgi:
+    if not settings.demo:
+        return application
+    from banyan.infra.faults import agent  # no process outside the demo loads it
+
+    return agent.faulty_wsgi(application)
 
 
 def with_ready(application: Wsgi) -> Wsgi:

@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+from collections.abc import Awaitable, Callable
 
 import uvloop
 
@@ -26,7 +27,14 @@ def run(name: str, settings: Settings) -> None:
     module = importlib.import_module(known[name].module)
     settings.make_folders()
     reload.note_modules(settings, name)
-    uvloop.run(module.run(settings))
+    uvloop.run(_with_faults(settings, name, module.run) if settings.demo else module.run(settings))
+
+
+async def _with_faults(settings: Settings, name: str, process: Callable[[Settings], Awaitable[None]]) -> None:
+    from banyan.infra.faults import agent  # no process outside the demo loads it
+
+    with agent.listening(settings, name):
+        await process(settings)
 
 
 def main() -> None:

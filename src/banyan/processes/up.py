@@ -20,7 +20,7 @@ from banyan.infra.supervisor import logs, probe, reload
 from banyan.infra.supervisor.child import Spec
 from banyan.infra.supervisor.control import Control, Handler
 from banyan.infra.supervisor.supervisor import Progress, Supervisor
-from banyan.processes import installation, registry, restarting
+from banyan.processes import faults, installation, registry, restarting
 from banyan.processes.registry import Process
 
 _LOOK_AT_ACCESS_LOG = 5.0
@@ -59,7 +59,7 @@ async def up(settings: Settings, progress: Progress) -> None:
 
 def handlers(settings: Settings, supervisor: Supervisor) -> dict[str, Handler]:
     """What may be asked of a running `banyan up`, each in a file of its own beside this one."""
-    return {**restarting.handlers(settings, supervisor)}
+    return {**restarting.handlers(settings, supervisor), **faults.handlers(settings, supervisor)}
 
 
 def check_port(settings: Settings) -> None:

@@ -95,6 +95,11 @@ class Child:
             await self._prepare_to_end()
             await self._end_process()
 
+    def note(self, detail: str) -> None:
+        """What there is to say of a child that is ready."""
+        if self.state.state == "ready" and self.state.detail != detail:
+            self._change("ready", detail=detail)
+
     async def _keep_running(self) -> None:
         deaths = 0
         while not self._stopping:
@@ -151,6 +156,7 @@ class Child:
             env=environ,
             pass_fds=descriptors,
             start_new_session=True,
+            restore_signals=False,  # SIGXFSZ stays ignored: a file that may not grow is an error, not a death
             limit=_LONGEST_LINE,
         )
 

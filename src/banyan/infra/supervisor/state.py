@@ -40,6 +40,7 @@ class SupervisorState:
     version: str
     started_at: datetime
     ready: bool
+    demo: bool = False
     processes: list[ChildState] = field(default_factory=list)
 
 

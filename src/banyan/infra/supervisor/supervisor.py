@@ -184,6 +184,7 @@ class Supervisor:
             version=__version__,
             started_at=self._started_at,
             ready=self._ready,
+            demo=self._settings.demo,
             processes=[child.state for child in self.children.values()],
         )
         try:
