@@ -23,11 +23,15 @@ def page() -> str:
             "",
             "`banyan up` starts them in this order; `banyan run NAME` starts one.",
             "",
+            "![The processes and the databases that they open](images/processes.svg)",
+            "",
             *_processes(),
             "",
             "## Who imports whom",
             "",
-            *_diagram(),
+            "![The layers of the tree](images/imports.svg)",
+            "",
+            *_edges(),
             "",
             "## Where things are",
             "",
@@ -47,19 +51,18 @@ def _processes() -> list[str]:
     return rows
 
 
-def _diagram() -> list[str]:
+def _edges() -> list[str]:
     graph = grimp.build_graph("banyan")
-    units = sorted(graph.find_children("banyan"))
-    edges = []
-    for unit in units:
+    rows = ["| unit | imports |", "|---|---|"]
+    for unit in sorted(graph.find_children("banyan")):
         inside = {unit, *graph.find_descendants(unit)}
         targets = {
             ".".join(imported.split(".")[:2])
             for module in inside
             for imported in graph.find_modules_directly_imported_by(module)
         }
-        edges += [f"  {_short(unit)} --> {_short(target)}" for target in sorted(targets - {unit, "banyan"})]
-    return ["```mermaid", "flowchart TD", *edges, "```"]
+        rows.append(f"| `{_short(unit)}` | {', '.join(map(_short, sorted(targets - {unit, 'banyan'}))) or 'nothing'} |")
+    return rows
 
 
 def _modules() -> list[str]:
