@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from banyan import __version__
-from banyan.cli import database, lifecycle, restarting
+from banyan.cli import backup, database, lifecycle, restarting
+from banyan.cli.db import app as db
 from banyan.cli.fault import app as fault
 from banyan.cli.gateway import app as gateway
 from banyan.cli.iam import app as iam
@@ -28,9 +29,12 @@ app.command("restart")(restarting.restart)
 app.command("upgrade")(restarting.upgrade)
 app.command("migrate")(database.migrate)
 app.command("seed")(database.seed)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.add_typer(route, name="route")
 app.add_typer(gateway, name="gateway")
 app.add_typer(iam, name="iam")
+app.add_typer(db, name="db")
 app.add_typer(fault, name="fault")
 
 

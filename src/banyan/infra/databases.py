@@ -34,6 +34,11 @@ GUESTS = {
 }
 
 
+def replica_of(server: Server) -> Server:
+    """The server that follows it, if somebody asked for one."""
+    return Server(f"{server.name}.replica", server.port + 10, server.databases)
+
+
 def server_of(context: str) -> Server:
     return next(server for server in SERVERS if context in server.databases)
 
@@ -46,6 +51,15 @@ def foreign_url(context: str) -> str | None:
 def url(settings: Settings, context: str) -> str:
     """`postgresql://...` for a context's own role in its own database."""
     return foreign_url(context) or _own_url(settings, context, context)
+
+
+def replica_url(settings: Settings, context: str) -> str | None:
+    """For reading alone, by the same role with the same rights: the context's database as it was a moment ago, on a
+    server that others do not wait for. None where there is no replica of ours."""
+    replica = replica_of(server_of(context))
+    if foreign_url(context) or not (settings.data / "postgres" / replica.name / "PG_VERSION").exists():
+        return None
+    return embedded_url(settings, replica, context, context, secret(settings.secrets, f"postgres-{context}"))
 
 
 def relay_url(settings: Settings, owner: str) -> str:

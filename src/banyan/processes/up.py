@@ -15,12 +15,13 @@ from banyan.gateway.adapters.data_plane import DataPlane
 from banyan.infra import databases, embedded, http
 from banyan.infra.databases import Server
 from banyan.infra.embedded import Privileges
+from banyan.infra.replicas.keeper import Keeper
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import logs, probe, reload
 from banyan.infra.supervisor.child import Spec
 from banyan.infra.supervisor.control import Control, Handler
 from banyan.infra.supervisor.supervisor import Progress, Supervisor
-from banyan.processes import faults, installation, registry, restarting
+from banyan.processes import faults, installation, registry, replicas, restarting
 from banyan.processes.registry import Process
 
 _LOOK_AT_ACCESS_LOG = 5.0
@@ -44,12 +45,13 @@ async def up(settings: Settings, progress: Progress) -> None:
         await plane.validate(worlds.defaults(settings))  # finds a certificate or an address that Envoy would not take
         if settings.reload:
             supervisor.beside(reload.watch(settings, supervisor, _watched_folders()))
-        await _start_databases(settings, supervisor)
+        keeper = Keeper(settings, supervisor, _postgres)
+        supervisor.beside(Control(settings, handlers(settings, supervisor, keeper)).listen())
+        await _start_databases(settings, supervisor, keeper)
         await supervisor.start(_processes(settings), wait=settings.ready_timeout)
         await plane.prepare()
         await supervisor.start([_envoy(settings, plane)], wait=settings.ready_timeout)
         supervisor.beside(_rotate_access_log(settings, plane))
-        supervisor.beside(Control(settings, handlers(settings, supervisor)).listen())
         if not supervisor.stop_asked:
             supervisor.announce_ready()
             progress.say(f"Banyan is ready at {settings.url}")
@@ -57,9 +59,13 @@ async def up(settings: Settings, progress: Progress) -> None:
         progress.say("Stopping ...")
 
 
-def handlers(settings: Settings, supervisor: Supervisor) -> dict[str, Handler]:
+def handlers(settings: Settings, supervisor: Supervisor, keeper: Keeper) -> dict[str, Handler]:
     """What may be asked of a running `banyan up`, each in a file of its own beside this one."""
-    return {**restarting.handlers(settings, supervisor), **faults.handlers(settings, supervisor)}
+    return {
+        **restarting.handlers(settings, supervisor),
+        **faults.handlers(settings, supervisor),
+        **replicas.handlers(keeper),
+    }
 
 
 def check_port(settings: Settings) -> None:
@@ -76,12 +82,14 @@ def check_port(settings: Settings) -> None:
         ) from fault
 
 
-async def _start_databases(settings: Settings, supervisor: Supervisor) -> None:
+async def _start_databases(settings: Settings, supervisor: Supervisor, keeper: Keeper) -> None:
     servers = [server for server in databases.SERVERS if not all(map(databases.foreign_url, server.databases))]
     if not servers:
         return
     rights = await asyncio.to_thread(embedded.privileges, settings)
+    servers = await asyncio.to_thread(keeper.begin, servers, rights)
     await asyncio.gather(*(asyncio.to_thread(embedded.initialise, settings, server, rights) for server in servers))
+    supervisor.beside(keeper.keep())
     await supervisor.start([_postgres(settings, server, rights) for server in servers], wait=settings.ready_timeout)
 
 

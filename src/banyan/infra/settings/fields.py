@@ -147,4 +147,14 @@ class Fields:
         "",
         "Folder that PostgreSQL's log is archived to, for a restore to any moment. Empty: none.",
     )
+    replica_log: int = _setting(
+        "BANYAN_REPLICA_LOG_BYTES",
+        1_073_741_824,
+        "So much of its log a PostgreSQL server keeps for a replica that is away; then that must be made anew.",
+    )
+    replica_patience: float = _setting(
+        "BANYAN_REPLICA_PATIENCE_SECONDS",
+        0.0,
+        "Writes wait so long for a synchronous replica that is away, then go on without it. 0: they wait for ever.",
+    )
     reload: bool = _setting("BANYAN_RELOAD", False, "Restart a process when a file that it uses is edited.")

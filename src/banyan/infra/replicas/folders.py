@@ -1,0 +1,125 @@
+"""What is known of replicas after a restart, as files beside the servers' own folders. What counts is renamed into
+place when it is whole, so a cut-off attempt leaves nothing that counts.
+
+    postgres/core                     the primary
+    postgres/core.replica             its replica; the file `banyan.synchronous` in it says what it was wished to be
+    postgres/core.replica.draft       a replica that is being copied, or that is being removed
+    postgres/core.promotion           an order to put the replica in the primary's place; what has begun is finished
+    postgres/core.fenced-<time>       a primary whose place was taken; PostgreSQL no longer starts on it
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from banyan.infra import databases, embedded
+from banyan.infra.databases import Server
+from banyan.infra.replicas.orders import Order
+from banyan.infra.secrets import secret
+from banyan.infra.settings import Settings
+
+ROLE = "banyan_replica"  # its name on the primary as a role, a slot and a standby
+_SYNCHRONOUS = "banyan.synchronous"
+
+
+def of(settings: Settings, server: Server) -> Path:
+    return embedded.data_folder(settings, databases.replica_of(server))
+
+
+def draft(settings: Settings, server: Server) -> Path:
+    folder = of(settings, server)
+    return folder.with_name(f"{folder.name}.draft")
+
+
+def exists(settings: Settings, server: Server) -> bool:
+    return (of(settings, server) / "PG_VERSION").exists()
+
+
+def is_lost(settings: Settings, server: Server) -> bool:
+    """The server's own folder is gone, and its replica is all that is left of what was in it."""
+    return exists(settings, server) and not (embedded.data_folder(settings, server) / "PG_VERSION").exists()
+
+
+def is_wished_synchronous(settings: Settings, server: Server) -> bool:
+    return (of(settings, server) / _SYNCHRONOUS).exists()
+
+
+def wish_synchronous(folder: Path, wished: bool) -> None:
+    if wished:
+        (folder / _SYNCHRONOUS).touch(mode=0o600)
+    else:
+        (folder / _SYNCHRONOUS).unlink(missing_ok=True)
+    sync(folder)
+
+
+def remove(settings: Settings, server: Server) -> None:
+    """Whatever there is of a replica, whole or not."""
+    gone = draft(settings, server)
+    shutil.rmtree(gone, ignore_errors=True)
+    if os.path.lexists(of(settings, server)):
+        of(settings, server).rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+    forget_password(settings, server)
+
+
+def forget_password(settings: Settings, server: Server) -> None:
+    _password(settings, server).unlink(missing_ok=True)
+
+
+def password(settings: Settings, server: Server) -> str:
+    return secret(settings.secrets, f"postgres-{server.name}-replica")
+
+
+def password_file(settings: Settings, server: Server, owner: int) -> Path:
+    """A libpq password file, so that the secret is in no command line and in no copy of the folder."""
+    path = _password(settings, server)
+    fresh = path.with_suffix(".fresh")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(f"*:*:*:{ROLE}:{password(settings, server)}\n")
+    os.chown(fresh, owner, -1)
+    fresh.rename(path)
+    return path
+
+
+def order(settings: Settings, server: Server) -> Order | None:
+    """The promotion that has begun and is not finished, if there is one."""
+    try:
+        return msgspec.json.decode(_order(settings, server).read_bytes(), type=Order)
+    except FileNotFoundError:
+        return None
+
+
+def give_order(settings: Settings, server: Server, given: Order) -> None:
+    path = _order(settings, server)
+    fresh = path.with_suffix(".fresh")
+    with fresh.open("wb") as file:
+        file.write(msgspec.json.encode(given))
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)
+    sync(path.parent)
+
+
+def end_order(settings: Settings, server: Server) -> None:
+    _order(settings, server).unlink(missing_ok=True)
+    sync(_order(settings, server).parent)
+
+
+def sync(folder: Path) -> None:
+    """Make the names in a folder outlive a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _order(settings: Settings, server: Server) -> Path:
+    return settings.data / "postgres" / f"{server.name}.promotion"
+
+
+def _password(settings: Settings, server: Server) -> Path:
+    return settings.data / "postgres" / f"{server.name}.replica.password"
