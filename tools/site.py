@@ -34,6 +34,11 @@ def on_files(files: Files, config: "MkDocsConfig") -> Files:
     return files
 
 
+def on_page_markdown(markdown: str, page: "Page", config: "MkDocsConfig", files: Files) -> str:
+    up = "../" * page.file.src_uri.count("/")
+    return markdown.replace(f"]({up}../CONTRIBUTING.md)", f"]({up}contributing.md)")
+
+
 def on_page_content(html: str, page: "Page", config: "MkDocsConfig", files: Files) -> str:
     return _PICTURE.sub(lambda found: _inline(found[1], ROOT / "docs/images" / found[2]), html)
 

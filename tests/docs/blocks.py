@@ -45,10 +45,11 @@ def blocks(page: Path) -> list[Block]:
         if mark := _MARK.match(line):
             kind, words = mark["kind"].removeprefix("run ").removesuffix(" run"), mark["words"]
         elif fence := _FENCE.match(line):
+            line_number = number
             inside, number = _inside(lines, number, fence)
             if fence["language"] in {"sh", "bash", "shell", "console"}:
                 output, number = _output(lines, number)
-                found.append(Block(page, number, "\n".join(inside), output, kind, words))
+                found.append(Block(page, line_number, "\n".join(inside), output, kind, words))
             kind, words = "run", ""
         elif line.strip():
             kind, words = "run", ""

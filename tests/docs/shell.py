@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.docs.blocks import ROOT, Block
@@ -16,9 +17,10 @@ SECONDS = 60.0
 
 class Terminal:
     """A folder with Banyan's `.venv` in it, where a page's commands are typed. What one block exports and where it goes
-    to holds for the next; `/some/` is this folder, and 8000 and 9000 are ports of its own."""
+    to holds for the next; `/some/` is this folder, 8000 and 9000 are ports of its own, and `words` (patterns) says
+    what else stands for something."""
 
-    def __init__(self, folder: Path, door: FrontDoor) -> None:
+    def __init__(self, folder: Path, door: FrontDoor, words: Mapping[str, str]) -> None:
         self._folder = folder
         self._beside: list[subprocess.Popen[str]] = []
         self._words = {
@@ -26,11 +28,13 @@ class Terminal:
             "localhost:8000": door.host,
             "/some/": f"{folder}/some/",
             "9000": str(free_port()),
+            **words,
         }
         (folder / "some").mkdir()
         home = folder / "home"
         home.mkdir()
         (folder / ".venv").symlink_to(sys.prefix, target_is_directory=True)
+        (folder / ".banyan").symlink_to(door.data, target_is_directory=True)
         for name in ("src", "docs", "migrations", "tools", "tests", "deploy", "pyproject.toml", "Makefile"):
             if (ROOT / name).exists():
                 (folder / name).symlink_to(ROOT / name)
@@ -108,7 +112,7 @@ class Terminal:
 
     def _fitted(self, text: str) -> str:
         for shown, here in self._words.items():
-            text = re.sub(rf"(?<!\d){re.escape(shown)}(?!\d)", here, text)
+            text = re.sub(rf"(?<!\d){shown}(?!\d)", here, text)
         return text
 
 

@@ -1,11 +1,18 @@
 """What the documentation tells people to type works: every page's commands are run in order, on a running Banyan."""
 
+import shutil
+import signal
+import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from banyan.infra import databases, embedded
+from banyan.infra.databases import Server
+from banyan.infra.settings import Settings
 from tests.docs.blocks import ROOT, Block, blocks, pages
 from tests.docs.shell import Terminal, first_missing
 from tests.journeys.front_door import FrontDoor, banyan_up
@@ -20,10 +27,40 @@ def door() -> Iterator[FrontDoor]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def foreign() -> Iterator[dict[str, str]]:
+    """A PostgreSQL of somebody else's, as empty as on its first day: what its address is in the pages, and here."""
+    server = Server("foreign", 5598, ())
+    folder = Path(tempfile.mkdtemp(prefix="by-", dir="/tmp"))
+    settings = Settings.read({"BANYAN_DATA": str(folder)})
+    settings.make_folders()
+    rights = embedded.privileges(settings)
+    embedded.initialise(settings, server, rights)
+    with (folder / "server.log").open("wb") as log:
+        command = [*embedded.command(settings, server, rights), "-c", "fsync=off"]
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd="/")
+    try:
+        sockets = databases.socket_folder(settings)
+        deadline = time.monotonic() + 30
+        while not list(sockets.glob(f".s.PGSQL.{server.port}")):
+            assert time.monotonic() < deadline, (folder / "server.log").read_text()
+            time.sleep(0.05)
+        superuser = (settings.secrets / f"postgres-{server.name}-superuser").read_text().strip()
+        where = f"host={sockets}&port={server.port}"
+        yield {
+            r"postgresql://postgres:secret@db.example.com/postgres": f"postgresql://postgres:{superuser}@/postgres?{where}",
+            r"postgresql://(\w+):secret@db.example.com/(\w+)": rf"postgresql://\1:secret@/\2?{where}",
+        }
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_the_commands_of_a_page_work_in_their_order(page: Path, door: FrontDoor) -> None:
+def test_the_commands_of_a_page_work_in_their_order(page: Path, door: FrontDoor, foreign: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory(prefix="by-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        terminal = Terminal(Path(folder), door)
+        terminal = Terminal(Path(folder), door, foreign)
         try:
             for block in blocks(page):
                 if block.kind in {"run", "until"}:
