@@ -28,7 +28,8 @@ _LONGEST_LINE = 65536
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """What a child is. `probe` raises until the child is ready; `listener` is a socket that outlives its restarts;
-    `before_stop` is a courtesy before `stop_signal`, such as draining."""
+    `before_stop` is a courtesy before `stop_signal`, such as draining; `hang_timeout` is how long it may be silent,
+    where that differs from the others."""
 
     name: str
     kind: Kind
@@ -39,6 +40,7 @@ class Spec:
     listener: socket.socket | None = None
     before_stop: Callable[[], Awaitable[None]] | None = None
     version: str = ""
+    hang_timeout: float | None = None
 
 
 class Child:
@@ -66,6 +68,8 @@ class Child:
         self._process: Process | None = None
         self._stopping = False
         self._restart_asked = asyncio.Event()
+        self._wanted = False
+        self._reason = ""
         self._running: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -84,16 +88,24 @@ class Child:
         self._change("stopped", pid=None)
         self._log.close()
 
-    async def restart(self, reason: str, *, command: list[str] | None = None, version: str | None = None) -> None:
+    async def restart(
+        self, reason: str, *, command: list[str] | None = None, version: str | None = None, wanted: bool = True
+    ) -> None:
         """Stop the process now, if it lives, and start it again without a wait, from now on by `command`, which is of
-        that `version`, if given."""
+        that `version`, if given. One that nobody wanted is told as a fault."""
         if command is not None:
             self.spec = replace(self.spec, command=command, version=version or self.spec.version)
         self._restart_asked.set()
+        self._reason = reason
         if self._process is not None and self._process.returncode is None:
+            self._wanted = wanted
             self._change("stopping", detail=reason)
             await self._prepare_to_end()
             await self._end_process()
+
+    def note_end(self, reason: str) -> None:
+        """Why a part of it was ended."""
+        self._change(self.state.state, ended=reason)
 
     def note(self, detail: str) -> None:
         """What there is to say of a child that is ready."""
@@ -105,6 +117,7 @@ class Child:
         while not self._stopping:
             started = asyncio.get_running_loop().time()
             self._restart_asked.clear()
+            self._reason = ""
             try:
                 await self._run_once()
                 epitaph = self._epitaph()
@@ -116,8 +129,14 @@ class Child:
             deaths = 1 if lived > _LIVED_LONG or self._restart_asked.is_set() else deaths + 1
             failing = deaths >= _DEATHS_BEFORE_FAILING
             self._change(
-                "failing" if failing else "backoff", pid=None, restarts=self.state.restarts + 1, detail=epitaph
+                "failing" if failing else "backoff",
+                pid=None,
+                restarts=self.state.restarts + 1,
+                wanted=self.state.wanted + self._wanted,
+                detail=epitaph,
+                ended=epitaph,
             )
+            self._wanted = False
             # The first restart is at once: most deaths are single ones, and somebody waits.
             wait = 0.0 if deaths == 1 else min(0.25 * 2 ** (deaths - 2), self._settings.backoff)
             with contextlib.suppress(TimeoutError):
@@ -178,15 +197,17 @@ class Child:
         loop = asyncio.get_running_loop()
         last_answer = loop.time()
         ready = False
+        hang_timeout = self._settings.hang_timeout if self.spec.hang_timeout is None else self.spec.hang_timeout
+        patience = min(_PROBE_TIMEOUT, hang_timeout)
         while True:
             try:
-                await asyncio.wait_for(self.spec.probe(), _PROBE_TIMEOUT)
+                await asyncio.wait_for(self.spec.probe(), patience)
             except Exception as fault:
                 if isinstance(fault, NotReady):
                     last_answer = loop.time()  # it lives and says why: killing it would not bring its database back
                 silent = loop.time() - last_answer
-                limit = self._settings.hang_timeout if ready else self._settings.ready_timeout
-                if isinstance(fault, NotReady) or (ready and silent > _PROBE_TIMEOUT):
+                limit = hang_timeout if ready else self._settings.ready_timeout
+                if isinstance(fault, NotReady) or (ready and silent > patience):
                     self._not_ready(_short(fault))
                 if silent > limit:
                     self._change("backoff", detail=f"did not answer for {silent:.0f} s and was killed")
@@ -226,6 +247,8 @@ class Child:
         code = self._process.returncode if self._process is not None else None
         if code is None:
             return self.state.detail
+        if self._reason:
+            return self._reason
         if self.state.detail.startswith("did not answer"):
             return self.state.detail
         return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

@@ -18,7 +18,9 @@ State = Literal["starting", "ready", "backoff", "failing", "stopping", "stopped"
 @dataclass(frozen=True, slots=True)
 class ChildState:
     """`ticks` is the kernel's start time of `pid` (0 where unknown): together they name a process for good.
-    `stop_signal` is how this child is asked to stop, `version` that of the software it runs."""
+    `stop_signal` is how this child is asked to stop, `version` that of the software it runs, `ended` why the process
+    before this one (or a session of a database server) ended, which `detail` forgets as soon as all is well, `wanted`
+    how many of its restarts somebody asked for."""
 
     name: str
     kind: Kind
@@ -30,6 +32,8 @@ class ChildState:
     detail: str = ""
     stop_signal: int = 15
     version: str = ""
+    wanted: int = 0
+    ended: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,10 @@ def _is_zombie(pid: int) -> bool:
 
 
 class AlreadyRunning(Exception):
-    """Banyan already runs on this data folder."""
+    """Banyan already runs on this data folder, or a restore is at it."""
+
+
+RESTORING = "restoring"  # in a data folder that a restore has not finished
 
 
 class DataFolderLock:
@@ -106,8 +113,8 @@ class DataFolderLock:
         self._settings = settings
         self._descriptor = os.open(settings.data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
 
-    def take(self) -> None:
-        """Raises AlreadyRunning, naming who holds it."""
+    def take(self, *, restoring: bool = False) -> None:
+        """Raises AlreadyRunning, naming who holds it; for a folder that is half restored, too, but to a restore."""
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -117,6 +124,10 @@ class DataFolderLock:
                 f"Banyan already runs on {self._settings.data}{whose}. "
                 "Stop it with `banyan stop`, or choose another folder with --data."
             ) from None
+        if not restoring and (self._settings.data / RESTORING).exists():
+            raise AlreadyRunning(
+                f"A restore into {self._settings.data} was cut off. Run `banyan restore` again; it begins anew."
+            )
 
     def close(self) -> None:
         os.close(self._descriptor)
