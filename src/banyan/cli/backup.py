@@ -1,0 +1,103 @@
+"""`banyan backup` and `banyan restore`."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from banyan.cli.options import Data, Json, clear_errors, fail, settings
+
+PASSPHRASE = "BANYAN_BACKUP_PASSPHRASE"  # noqa: S105 # the name of a variable
+
+Place = Annotated[str, typer.Argument(help="A folder that is not there yet, or s3://bucket/prefix.", metavar="PLACE")]
+
+
+def backup(
+    to: Place,
+    encrypt: Annotated[bool, typer.Option("--encrypt", help=f"With a passphrase: {PASSPHRASE}, or asked for.")] = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Keep everything: databases, objects, secrets. Banyan may run meanwhile."""
+    import msgspec
+
+    from banyan.infra.backup import choosing
+    from banyan.infra.embedded import EmbeddedPostgresError
+    from banyan.infra.supervisor.state import AlreadyRunning
+    from banyan.processes import backup as process
+
+    told = settings(data)
+    with _until_done(AlreadyRunning, EmbeddedPostgresError):
+        passphrase = _passphrase(confirm=True) if encrypt else None
+        if passphrase is None:
+            _say("Not encrypted: whoever can read it can read the secrets in it. --encrypt changes that.")
+        taken = asyncio.run(process.backup(told, choosing.place(to), passphrase=passphrase, tell=_say))
+    if as_json:
+        known = {"place": to, "digest": taken.digest, "bytes": taken.size, "encrypted": encrypt}
+        print(msgspec.json.encode({**known, "manifest": taken.manifest}).decode())
+        return
+    print(f"Kept {len(taken.manifest.dumps)} databases and all files, {taken.size / 1e6:.1f} MB, at {to}")
+    print(f"Digest {taken.digest}")
+    print("Note it elsewhere; `banyan restore --digest` then finds whatever was changed meanwhile.")
+
+
+def restore(
+    source: Annotated[str, typer.Argument(help="A backup: a folder, or s3://bucket/prefix.", metavar="PLACE")],
+    data: Data = None,
+    digest: Annotated[str | None, typer.Option(help="Refuse a backup of another digest.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a data folder from a backup; the folder is empty or not there yet."""
+    import msgspec
+
+    from banyan.infra.backup import choosing
+    from banyan.infra.backup.sealing import PassphraseNeeded
+    from banyan.infra.embedded import EmbeddedPostgresError
+    from banyan.infra.supervisor.state import AlreadyRunning
+    from banyan.processes import restore as process
+
+    told = settings(data)
+
+    def run(passphrase: str | None) -> process.Restored:
+        place = choosing.place(source)
+        return asyncio.run(process.restore(told, place, passphrase=passphrase, digest=digest, tell=_say))
+
+    with _until_done(AlreadyRunning, EmbeddedPostgresError):
+        try:
+            restored = run(os.environ.get(PASSPHRASE))
+        except PassphraseNeeded:
+            if not sys.stdin.isatty():
+                raise
+            restored = run(_passphrase(confirm=False))
+    if as_json:
+        print(msgspec.json.encode(restored).decode())
+        return
+    print(f"Restored into {told.data}: {restored.tables} tables with {restored.rows} rows, each as in its snapshot;")
+    print(f"{restored.republished} events will be published again. `banyan up --data {told.data}` starts it.")
+
+
+@contextmanager
+def _until_done(*expected: type[Exception]) -> Iterator[None]:
+    with clear_errors(*expected):
+        try:
+            yield
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            fail("Cut off. Nothing of it counts, and it can be run again.", code=130)
+
+
+def _passphrase(*, confirm: bool) -> str:
+    given = os.environ.get(PASSPHRASE)
+    if given:
+        return given
+    if not sys.stdin.isatty():
+        fail(f"Put the passphrase into {PASSPHRASE}; nobody can be asked for it here.", code=2)
+    asked: str = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True)
+    return asked
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,33 @@
+"""What of a data folder is worth keeping: everything but what is made anew at each start and what is dumped."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path, PurePosixPath
+
+from banyan.infra.backup import trees
+from banyan.infra.settings import Settings
+
+FILES = "files.tar"
+OBJECTS = "objects.tar"
+ALERT_RULES = "alerts.rules"
+
+_MADE_ANEW = {"run", "logs", "lock", "state.json"}
+_APART = {"postgres", "objects"}
+# Envoy's own files are made from the route table and name folders and ports of this machine.
+_OF_THIS_MACHINE = {"envoy/bootstrap.json", "envoy/cds", "envoy/rds", "envoy/lock"}
+
+
+def files(settings: Settings) -> AsyncIterator[bytes]:
+    """Secrets, what the gateway keeps beside its database, and whatever else lies in the folder."""
+    elsewhere = Path(settings.alert_rules) if settings.alert_rules else None
+    also = {ALERT_RULES: elsewhere} if elsewhere is not None and elsewhere.is_file() else {}
+    return trees.pack(settings.data, lambda path: _is_kept(path) and str(path) not in also, also)
+
+
+def objects(settings: Settings) -> AsyncIterator[bytes]:
+    return trees.pack(settings.objects, lambda path: not path.name.startswith("."))
+
+
+def _is_kept(path: PurePosixPath) -> bool:
+    top = path.parts[0]
+    half_written = path.name.startswith(".")
+    return not (half_written or top in _MADE_ANEW | _APART or str(path) in _OF_THIS_MACHINE)

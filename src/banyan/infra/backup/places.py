@@ -1,0 +1,142 @@
+"""Where a backup is kept: a folder here, or S3 (`s3.py`). Both make it visible as a whole or not at all."""
+
+import asyncio
+import errno
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol
+
+from banyan.infra.backup import manifest
+from banyan.kit.errors import Conflict, Refused
+
+PIECE = 1024 * 1024
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class PlaceTaken(Conflict):
+    def __init__(self, where: str) -> None:
+        super().__init__(f"{where} is there already and not empty; a backup overwrites nothing. Name another place.")
+
+
+class NoRoom(Refused):
+    def __init__(self, where: str, fault: OSError) -> None:
+        super().__init__(f"There is no room for this at {where} ({fault.strerror}). Nothing there counts.")
+
+
+class FileMissing(manifest.Damaged):
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "is missing")
+
+
+class Place(Protocol):
+    """`folder` goes into the manifest: below it the files of this backup are, apart from those of an attempt that was
+    cut off."""
+
+    name: str
+    folder: str
+
+    async def begin(self) -> None:
+        """Raises PlaceTaken."""
+        ...
+
+    async def put(self, name: str, chunks: AsyncIterator[bytes]) -> None: ...
+
+    async def finish(self) -> None:
+        """Everything was put, the manifest last: from now on it counts."""
+        ...
+
+    async def abandon(self) -> None: ...
+
+    def get(self, name: str) -> AsyncIterator[bytes]:
+        """Raises FileMissing."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Folder:
+    """Written beside, under a name that tells whose it is, and renamed at the end."""
+
+    folder = ""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._path = path
+        self._draft = path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+    async def begin(self) -> None:
+        await asyncio.to_thread(self._begin)
+
+    def _begin(self) -> None:
+        if os.path.lexists(self._path) and (not self._path.is_dir() or any(self._path.iterdir())):
+            raise PlaceTaken(self.name)
+        if self._path.is_mount():
+            raise Refused(f"{self.name} is where a disk begins; name a folder in it, which is made when all is there.")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        for left in self._path.parent.glob(f".{self._path.name}.*.partial"):
+            if not _lives(left.suffixes[-2]):
+                shutil.rmtree(left, ignore_errors=True)
+        self._draft.mkdir(mode=0o700)
+
+    async def put(self, name: str, chunks: AsyncIterator[bytes]) -> None:
+        path = self._draft / name
+        try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                async for chunk in chunks:
+                    await asyncio.to_thread(_write_all, descriptor, chunk)
+                await asyncio.to_thread(os.fsync, descriptor)
+            finally:
+                os.close(descriptor)
+            sync_folder(path.parent)
+        except OSError as fault:
+            if fault.errno in _NO_ROOM:
+                raise NoRoom(self.name, fault) from fault
+            raise
+
+    async def finish(self) -> None:
+        sync_folder(self._draft)
+        self._draft.rename(self._path)  # over an empty folder, but over nothing else
+        sync_folder(self._path.parent)
+
+    async def abandon(self) -> None:
+        shutil.rmtree(self._draft, ignore_errors=True)
+
+    async def get(self, name: str) -> AsyncIterator[bytes]:
+        try:
+            file = await asyncio.to_thread((self._path / name).open, "rb")
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as fault:
+            raise FileMissing(name) from fault
+        with file:
+            while piece := await asyncio.to_thread(file.read, PIECE):
+                yield piece
+
+    async def close(self) -> None:
+        return None
+
+
+def _write_all(descriptor: int, chunk: bytes) -> None:
+    left = memoryview(chunk)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lives(suffix: str) -> bool:
+    try:
+        os.kill(int(suffix.removeprefix(".")), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,81 @@
+"""What a restore needs to know of events: contexts are kept at slightly different moments, and events make them agree
+again."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import asyncpg
+
+from banyan.infra.postgres import CONNECT_TIMEOUT
+from banyan.messaging.relay import OWNERS
+from banyan.messaging.subscriptions import SUBSCRIPTIONS
+
+_OLDEST = "SELECT min(at) FROM outbox JOIN event ON event.id = event_id"
+
+# Of one key in the order in which they happened: ids begin with the millisecond of their making, under the lock of the
+# aggregate; within one the rows' own places tell. What waited to be published takes its place among them.
+_AGAIN = """
+WITH waiting AS (
+    DELETE FROM outbox RETURNING event_id
+), again AS (
+    SELECT event_id AS id FROM waiting UNION SELECT id FROM event WHERE at >= $1
+)
+INSERT INTO outbox (event_id)
+SELECT event.id FROM event JOIN again ON again.id = event.id ORDER BY left(event.id::text, 13), event.ctid
+"""
+
+_RIGHTS = "GRANT SELECT ON event TO relay; GRANT SELECT, DELETE ON outbox TO relay"
+
+
+def keeping_order(contexts: Iterable[str]) -> list[str]:
+    """Those who hear of events before those who tell of them, and the bus first of all. In this order, whatever is in
+    a consumer's snapshot is in its owner's, too; and what is missing there, its owner still has to tell."""
+    left = sorted(set(contexts))
+    hears = {(one.role, one.consumer.rpartition("-from-")[2]) for one in SUBSCRIPTIONS}
+    ordered = [name for name in left if name == "bus"]
+    left = [name for name in left if name != "bus"]
+    while left:
+        heard = {source for role, source in hears if role in left and role != source}
+        free = [name for name in left if name not in heard] or left  # a circle has no order; any is as good
+        ordered += free
+        left = [name for name in left if name not in free]
+    return ordered
+
+
+async def oldest_unpublished(url: str) -> datetime | None:
+    """When the oldest event happened that the relay has yet to publish."""
+    connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT)
+    try:
+        if await connection.fetchval("SELECT to_regclass('outbox')") is None:
+            return None
+        found: datetime | None = await connection.fetchval(_OLDEST)
+        return found
+    finally:
+        await connection.close(timeout=5)
+
+
+async def republish(url: str, *, since: datetime) -> int:
+    """Put every stored event since then into the outbox once more; answers how many. Inboxes make that harmless."""
+    connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT)
+    try:
+        if await connection.fetchval("SELECT to_regclass('outbox')") is None:
+            return 0
+        done = await connection.execute(_AGAIN, since)
+        return int(done.rsplit(" ", 1)[1])
+    finally:
+        await connection.close(timeout=5)
+
+
+async def let_relay_read(url: str) -> None:
+    """The rights that the migrations give where the relay's role is there before them."""
+    connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT)
+    try:
+        if await connection.fetchval("SELECT to_regclass('outbox')") is not None:
+            await connection.execute(_RIGHTS)
+    finally:
+        await connection.close(timeout=5)
+
+
+def tells(context: str) -> bool:
+    """Whether a context has an outbox that is relayed."""
+    return context in OWNERS

@@ -1,0 +1,221 @@
+"""`banyan backup`: every database as of one snapshot each, files, secrets and objects, whether or not Banyan runs."""
+
+import asyncio
+import contextlib
+import os
+import platform
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from banyan import __version__
+from banyan.infra import databases, embedded
+from banyan.infra.backup import contents, dumps, manifest, snapshots
+from banyan.infra.backup.archive import Writer
+from banyan.infra.backup.manifest import Dump, Manifest
+from banyan.infra.backup.places import Place
+from banyan.infra.backup.snapshots import Snapshot, Source
+from banyan.infra.databases import SERVERS, Server
+from banyan.infra.settings import Settings
+from banyan.infra.supervisor import state
+from banyan.infra.supervisor.child import Spec
+from banyan.infra.supervisor.supervisor import Supervisor
+from banyan.kit.errors import NotFound, Unavailable
+from banyan.messaging import republishing
+
+Tell = Callable[[str], None]
+
+
+class NothingToKeep(NotFound):
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(f"There is no Banyan in {settings.data}. Name its folder with --data.")
+
+
+class ServersAway(Unavailable):
+    def __init__(self, settings: Settings, names: Sequence[str]) -> None:
+        super().__init__(f"{', '.join(names)} did not start; see {settings.logs}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    digest: str
+    manifest: Manifest
+
+    @property
+    def size(self) -> int:
+        return sum(file.size for file in self.manifest.files.values())
+
+
+async def backup(settings: Settings, place: Place, *, passphrase: str | None, tell: Tell) -> Taken:
+    """Raises NothingToKeep, PlaceTaken, NoRoom, DatabaseNotRead, ProgramTooOld, ProgramFailed, AlreadyRunning."""
+    if not settings.secrets.is_dir():
+        raise NothingToKeep(settings)
+    os.umask(0o077)
+    stop_on_sigterm()
+    try:
+        await place.begin()
+        async with servers_running(settings, tell):
+            return await _take(settings, Writer(place, passphrase), tell)
+    except BaseException:
+        # A second Ctrl-C may not leave half a backup either.
+        await asyncio.shield(place.abandon())
+        raise
+    finally:
+        await place.close()
+
+
+async def _take(settings: Settings, writer: Writer, tell: Tell) -> Taken:
+    begun_at = datetime.now(UTC)
+    sources = _sources(settings)
+    since = await _unpublished_since(sources, begun_at)
+    made: list[Dump] = []
+    async with _opened(sources) as opened:
+        for snapshot in opened:
+            made.append(await _keep(snapshot, writer, tell))
+    # After the snapshots: whatever a row names was there before the row.
+    for name, chunks in ((contents.FILES, contents.files(settings)), (contents.OBJECTS, contents.objects(settings))):
+        started = time.monotonic()
+        file = await writer.add(name, chunks)
+        tell(_line(name, file.size, started))
+    content = Manifest(
+        format=manifest.FORMAT,
+        kind="logical",
+        banyan=__version__,
+        machine=platform.machine(),
+        begun_at=begun_at,
+        ended_at=datetime.now(UTC),
+        republish_since=since,
+        folder=writer.folder,
+        dumps=made,
+        bases=[],
+        files=writer.files,
+    )
+    return Taken(await writer.finish(content), content)
+
+
+def _sources(settings: Settings) -> list[Source]:
+    known = [name for server in SERVERS for name in server.databases]
+    sources = []
+    for name in republishing.keeping_order(known):
+        foreign = databases.foreign_url(name)
+        sources.append(Source(name, foreign or dumps.superuser_url(settings, name), foreign is not None))
+    return sources
+
+
+async def _unpublished_since(sources: Sequence[Source], begun_at: datetime) -> datetime:
+    """Asked before the first snapshot: what is relayed from now on may be missing in the bus's."""
+    found = [begun_at]
+    for source in sources:
+        if republishing.tells(source.database):
+            with snapshots.reading(source.database):
+                oldest = await republishing.oldest_unpublished(source.url)
+            found += [oldest] if oldest is not None else []
+    return min(found)
+
+
+@asynccontextmanager
+async def _opened(sources: Sequence[Source]) -> AsyncIterator[list[Snapshot]]:
+    """All snapshots within milliseconds, one after the other in the order of the sources."""
+    opened: list[Snapshot] = []
+    try:
+        for source in sources:
+            opened.append(await Snapshot.open(source))
+        yield opened
+    finally:
+        for snapshot in opened:
+            snapshot.close()
+
+
+async def _keep(snapshot: Snapshot, writer: Writer, tell: Tell) -> Dump:
+    started = time.monotonic()
+    name = f"databases/{snapshot.source.database}.dump"
+    file = await writer.add(name, snapshot.dump())
+    tables = await snapshot.tables()
+    snapshot.close()
+    tell(_line(snapshot.source.database, file.size, started))
+    return Dump(
+        database=snapshot.source.database,
+        file=name,
+        server_version=snapshot.server_version,
+        foreign=snapshot.source.foreign,
+        at=snapshot.at,
+        lsn=snapshot.lsn,
+        tables=tables,
+    )
+
+
+def _line(name: str, size: int, started: float) -> str:
+    return f"  kept     {name:<16} {size / 1e6:8.1f} MB {time.monotonic() - started:5.1f} s"
+
+
+@asynccontextmanager
+async def servers_running(settings: Settings, tell: Tell) -> AsyncIterator[None]:
+    """The embedded servers answer in the block: those that run already, else ones of its own, which end with it."""
+    needed = [server for server in SERVERS if not all(map(databases.foreign_url, server.databases))]
+    if not needed or state.read_living(settings) is not None:
+        yield
+        return
+    tell("Banyan does not run; its databases are started for this.")
+    rights = await asyncio.to_thread(embedded.privileges, settings)
+    settings.make_folders()
+    async with Supervisor(settings, _Quiet(tell)) as supervisor:
+        for server in needed:
+            await asyncio.to_thread(embedded.initialise, settings, server, rights)
+        await supervisor.start([_spec(settings, server, rights) for server in needed], wait=settings.ready_timeout)
+        with _cancelled_when_asked(supervisor):
+            away = [name for name, child in supervisor.children.items() if not child.first_ready.is_set()]
+            if away:
+                raise ServersAway(settings, away)
+            yield
+
+
+def stop_on_sigterm() -> None:
+    """As Ctrl-C does: what is under way is cancelled and cleared away."""
+    working = asyncio.current_task()
+    if working is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)
+
+
+@contextlib.contextmanager
+def _cancelled_when_asked(supervisor: Supervisor) -> Iterator[None]:
+    """The supervisor has the signals; a stop of it is a stop of what is under way."""
+    working = asyncio.current_task()
+
+    async def watch() -> None:
+        await supervisor.wait_for_stop()
+        if working is not None:
+            working.cancel()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+
+
+def _spec(settings: Settings, server: Server, rights: embedded.Privileges) -> Spec:
+    return Spec(
+        name=f"postgres-{server.name}",
+        kind="postgres",
+        command=embedded.command(settings, server, rights),
+        environ={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
+        stop_signal=embedded.STOP_SIGNAL,
+        probe=embedded.Readiness(settings, server),
+    )
+
+
+class _Quiet:
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+
+    def ready(self, name: str, seconds: float) -> None:
+        return None
+
+    def trouble(self, name: str, detail: str) -> None:
+        self._tell(f"  TROUBLE  {name:<16} {detail}")
+
+    def say(self, text: str) -> None:
+        return None
