@@ -7,6 +7,7 @@ import pytest
 from banyan.infra import migrations
 from banyan.infra.postgres import Database
 from banyan.messaging.pgmq import PgmqBroker
+from tests.messaging.waiting import event_tables
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ async def iam_url(postgres) -> str:
     url = postgres.url(await postgres.make_database())
     database = Database(url, size=1)
     async with database.connection() as connection:
-        await connection.execute((migrations.FOLDER / "iam" / "0002_outbox.sql").read_text(encoding="utf-8"))
+        await connection.execute(event_tables())
     await database.close()
     return url
 
@@ -51,6 +52,6 @@ async def learning_url(postgres) -> str:
 async def learning(learning_url: str) -> AsyncIterator[Database]:
     database = Database(learning_url, size=5)
     async with database.connection() as connection:
-        await connection.execute((migrations.FOLDER / "learning" / "0002_outbox.sql").read_text(encoding="utf-8"))
+        await connection.execute(event_tables())
     yield database
     await database.close()

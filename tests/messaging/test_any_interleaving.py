@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from banyan.contracts.events import AccountErased, AccountRegistered, PersonalData, ProfileChanged
-from banyan.infra import migrations
 from banyan.infra.postgres import Connection, Database
 from banyan.messaging import Consumer, envelope, on, outbox, relay
 from banyan.messaging.broker import Delivery
@@ -19,6 +18,7 @@ from banyan.messaging.consumers import _Consuming
 from banyan.messaging.envelope import Envelope
 from banyan.messaging.memory import MemoryBroker
 from banyan.messaging.subscriptions import SUBSCRIPTIONS, subscription_of
+from tests.messaging.waiting import event_tables
 
 NAME = "learning-from-iam"
 QUEUE = subscription_of(NAME).queue
@@ -55,7 +55,7 @@ class World:
     async def make(cls, postgres) -> "World":
         iam_url = postgres.url(await postgres.make_database())
         world = cls(Database(iam_url, size=5), Database(postgres.url(await postgres.make_database()), size=5), iam_url)
-        tables = (migrations.FOLDER / "iam" / "0002_outbox.sql").read_text(encoding="utf-8")
+        tables = event_tables()
         async with world.iam.connection() as iam, world.learning.connection() as learning:
             await iam.execute(tables)
             await learning.execute(tables)

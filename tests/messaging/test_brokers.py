@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from banyan.contracts import events
+from banyan.contracts.monitor import Depth
 from banyan.messaging import envelope
 from banyan.messaging.broker import Broker, Delivery
 from banyan.messaging.envelope import Envelope
@@ -145,3 +146,16 @@ async def test_readers_at_the_same_time_share_the_work_and_keep_the_order(broker
     for key in {key for key, _ in seen}:
         mine = [n for k, n in seen if k == key]
         assert mine == sorted(mine)
+
+
+async def test_a_queue_is_as_deep_as_what_is_not_done_and_as_old_as_the_oldest_of_it(broker: Broker) -> None:
+    assert await broker.depth(ACCOUNTS.queue) == Depth(0, 0.0)
+    await broker.publish([told("a", number=n) for n in range(3)])
+    await asyncio.sleep(0.1)
+    [first] = await read(broker, seats=1)
+    depth = await broker.depth(ACCOUNTS.queue)
+    assert depth.waiting == 3, "what is lent is not done"
+    assert depth.oldest_seconds >= 0.1
+    await broker.delete(ACCOUNTS.queue, [first.receipt])
+    assert (await broker.depth(ACCOUNTS.queue)).waiting == 2
+    assert (await broker.depth(ERASURES.queue)).waiting == 0

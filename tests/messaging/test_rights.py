@@ -16,6 +16,7 @@ from banyan.infra.secrets import secret
 from banyan.messaging import PgmqBroker, envelope, outbox, relay
 from banyan.messaging.pgmq import PUBLISHER
 from banyan.messaging.subscriptions import SUBSCRIPTIONS, subscription_of
+from tests.messaging.waiting import event_tables
 
 LEARNING = subscription_of("learning-from-iam").queue
 LIVE = subscription_of("live-from-learning").queue
@@ -53,7 +54,7 @@ async def roles(postgres) -> Bus:
     await broker.close()
     async with bus.as_role("iam", "iam") as owner:
         if not await owner.fetchval("SELECT to_regclass('outbox')"):
-            await owner.execute((migrations.FOLDER / "iam" / "0002_outbox.sql").read_text(encoding="utf-8"))
+            await owner.execute(event_tables())
     return bus
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from http import HTTPStatus
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -11,8 +12,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from banyan.infra.settings import Settings
-from banyan.infra.telemetry import faces, figures
+from banyan.infra.shedding import Seats
+from banyan.infra.telemetry import faces, figures, tracing
 from banyan.kit.errors import Refused
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 log = structlog.get_logger()
 
@@ -22,8 +27,10 @@ READY = "/ready"
 OF_ITSELF = frozenset((READY, faces.FIGURES, faces.METRICS))
 """Paths where a process speaks about itself: never counted, never traced, never refused for being too many."""
 
+_READS = frozenset(("GET", "HEAD", "OPTIONS"))
 _SLOW_SECONDS = 0.5
 _STREAM = EVENT_STREAM.encode()
+_TRACEPARENT = tracing.TRACEPARENT.encode()
 
 
 class BodyTooLarge(Refused):
@@ -33,10 +40,20 @@ class BodyTooLarge(Refused):
 
 
 class Edge:
-    """Outermost: binds the request id to the log, bounds the body, and logs what was slow or went wrong."""
+    """Outermost: binds the request id to the log, bounds the body and how much is done at a time, and logs what was
+    slow or went wrong. `busy` and `broken` make the answers where the application cannot."""
 
-    def __init__(self, app: ASGIApp, *, settings: Settings, broken: Callable[[Request], Response]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        settings: Settings,
+        busy: Callable[[Request], Response],
+        broken: Callable[[Request], Response],
+    ) -> None:
         self._app = app
+        self._seats = Seats(settings.in_flight, patience=settings.in_flight_wait)
+        self._busy = busy
         self._max_body = settings.max_body
         self._log_all = settings.request_log == "all"
         self._broken = broken
@@ -55,55 +72,115 @@ class Edge:
                 scope, receive, send
             )
             return
-        path = scope["path"]
-        status = 0
-        endless = False
-        started = perf_counter()
-        taken = 0
+        exchange = _Exchange(scope, receive, send, self._max_body)
+        if scope["path"] in OF_ITSELF:
+            await self._answer(exchange)
+            return
+        if not await self._seats.take(write=scope["method"] not in _READS):
+            figures.shed()
+            await self._busy(Request(scope))(scope, receive, send)
+            return
+        figures.enter()
+        exchange.counted = True
+        exchange.seats = self._seats
+        exchange.span = tracing.remote(headers.get(_TRACEPARENT, b"").decode("latin-1"), scope["method"], "server", {})
+        if exchange.span is None:
+            await self._answer(exchange)
+        else:
+            exchange.span.set_attribute(tracing.REQUEST_ID, request_id)
+            with tracing.within(exchange.span):
+                await self._answer(exchange)
 
-        async def receive_bounded() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self._max_body:
-                raise BodyTooLarge(f"At most {self._max_body} bytes are taken here.")
-            return message
-
-        async def send_noting(message: Message) -> None:
-            nonlocal status, endless
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                endless = any(name == b"content-type" and v.startswith(_STREAM) for name, v in message["headers"])
-                if endless and counted:
-                    # What remains is open, not in work; a stream has answered when it begins.
-                    _count(scope, status, perf_counter() - started)
-            await send(message)
-
-        counted = path not in OF_ITSELF
-        if counted:
-            figures.enter()
+    async def _answer(self, exchange: "_Exchange") -> None:
+        scope = exchange.scope
         try:
-            await self._app(scope, receive_bounded, send_noting)
-        except Exception:
-            log.exception("request failed", method=scope["method"], path=path)
-            if status == 0:
-                status = 500
-                await self._broken(Request(scope))(scope, receive, send)
+            await self._app(scope, exchange.receive, exchange.send)
+        except Exception as fault:
+            exchange.fault = fault
+            log.exception("request failed", method=scope["method"], path=scope["path"])
+            if exchange.status == 0:
+                await self._broken(Request(scope))(scope, exchange.receive, exchange.send)
             return
         finally:
-            seconds = perf_counter() - started
-            if counted and not endless:
-                _count(scope, status, seconds)
-        wrong = status >= 500 or (seconds > _SLOW_SECONDS and not endless)
-        if wrong or (self._log_all and counted):
+            exchange.end()
+        seconds, status = perf_counter() - exchange.started, exchange.status
+        wrong = status >= 500 or (seconds > _SLOW_SECONDS and not exchange.endless)
+        if wrong or (self._log_all and exchange.counted):
             tell = log.warning if wrong else log.info
-            tell("request", method=scope["method"], path=path, status=status, ms=round(seconds * 1000, 1))
+            tell("request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 1))
 
 
-def _count(scope: Scope, status: int, seconds: float) -> None:
-    figures.leave()
-    route = getattr(scope.get("route"), "path", figures.UNMATCHED)
-    figures.LEDGER.request(scope["method"], route, status).note(seconds, failed=status >= 500 or status == 0)
+class _Exchange:
+    """A request and its answer: what is to be known of them when they are over."""
+
+    __slots__ = (
+        "_ended",
+        "_most",
+        "_receive",
+        "_send",
+        "_taken",
+        "counted",
+        "endless",
+        "fault",
+        "scope",
+        "seats",
+        "span",
+        "started",
+        "status",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
+        self.scope = scope
+        self.status = 0
+        self.endless = False
+        self.counted = False
+        self.fault: Exception | None = None
+        self.span: Span | None = None
+        self.seats: Seats | None = None
+        self.started = perf_counter()
+        self._receive = receive
+        self._send = send
+        self._most = most
+        self._taken = 0
+        self._ended = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._taken += len(message.get("body", b""))
+        if self._taken > self._most:
+            raise BodyTooLarge(f"At most {self._most} bytes are taken here.")
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            if any(name == b"content-type" and value.startswith(_STREAM) for name, value in message["headers"]):
+                self.endless = True
+                self.end()  # what remains is open, not in work: a stream has answered when it begins
+        await self._send(message)
+
+    def end(self) -> None:
+        """Count it, once."""
+        if not self.counted or self._ended:
+            return
+        self._ended = True
+        figures.leave()
+        if self.seats is not None:
+            self.seats.give_back()
+        method, status = self.scope["method"], self.status
+        route = getattr(self.scope.get("route"), "path", figures.UNMATCHED)
+        failed = status >= 500 or status == 0 or self.fault is not None
+        figures.LEDGER.request(method, route, status).note(perf_counter() - self.started, failed=failed)
+        if self.span is not None:
+            self.span.update_name(f"{method} {route}")
+            self.span.set_attribute("http.request.method", method)
+            self.span.set_attribute("http.route", route)
+            self.span.set_attribute("http.response.status_code", status)
+            if self.endless:
+                self.span.set_attribute(tracing.STREAM, True)
+            if failed:
+                tracing.fail(self.span, self.fault)
+            self.span.end()
 
 
 def problem(status: int, slug: str, detail: str, **more: object) -> Response:

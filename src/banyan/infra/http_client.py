@@ -10,6 +10,7 @@ import aiohttp
 import msgspec
 import structlog
 
+from banyan.infra.telemetry import tracing
 from banyan.infra.telemetry.figures import LEDGER
 from banyan.kit.errors import Refusal, Unavailable
 
@@ -52,6 +53,7 @@ class HttpClient:
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._limit = limit
         self._session: aiohttp.ClientSession | None = None
+        self._host = host
         self._meter = LEDGER.call(host)
 
     async def get(self, path: str, kind: type[T], *, params: Mapping[str, str] | None = None) -> T:
@@ -87,6 +89,11 @@ class HttpClient:
         if body is not None:
             data = msgspec.json.encode(body)
             sent["content-type"] = "application/json"
+        span = None
+        if tracing.CURRENT.get() is not None:
+            span = tracing.child(f"{method} {self._host}", "client", {"http.request.method": method})
+        if span is not None:
+            sent[tracing.TRACEPARENT] = tracing.traceparent_of(span)
         started = perf_counter()
         status = 0
         try:
@@ -100,7 +107,13 @@ class HttpClient:
         except (aiohttp.ClientError, OSError, TimeoutError) as fault:
             raise ServiceAway from fault
         finally:
-            self._meter.note(perf_counter() - started, failed=not 200 <= status < 500)
+            failed = not 200 <= status < 500
+            self._meter.note(perf_counter() - started, failed=failed)
+            if span is not None:
+                span.set_attribute("http.response.status_code", status)
+                if failed:
+                    tracing.fail(span)
+                span.end()
         if 400 <= status < 500:
             raise _refusal(status, content, wait)
         if not 200 <= status < 300:

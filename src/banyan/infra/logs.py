@@ -7,12 +7,16 @@ import msgspec
 import structlog
 from structlog.types import EventDict
 
+from banyan.infra.telemetry import tracing
+
 
 def configure(process: str) -> None:
     """Make structlog and the standard logger write JSON lines for this process."""
 
     def add_process(_: object, __: str, event: EventDict) -> EventDict:
         event["process"] = process
+        if tracing.CURRENT.get() is not None:
+            event["trace_id"] = tracing.trace_id()
         return event
 
     shared: list[structlog.types.Processor] = [

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from banyan.contracts.monitor import Depth
 from banyan.messaging.envelope import Envelope
 from banyan.messaging.subscriptions import Subscription
+
+MOST_COUNTED = 100_000
+"""A longer queue is said to be so long: counting it all would keep its database busy just when that has to hurry."""
 
 
 class Feature(StrEnum):
@@ -53,6 +57,10 @@ class Broker(Protocol):
         ...
 
     async def delete(self, queue: str, receipts: Sequence[int]) -> None: ...
+
+    async def depth(self, queue: str) -> Depth:
+        """How much of it is not done, and since when. Whoever may publish may ask, and whoever may read."""
+        ...
 
     def listening(self, queue: str) -> AbstractAsyncContextManager[Signal]:
         """A signal that is set when something may have come. It can be missed, so look now and then all the same."""

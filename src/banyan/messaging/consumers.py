@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
@@ -15,10 +14,13 @@ import structlog
 
 from banyan.contracts.events import Event
 from banyan.infra.postgres import Connection, Database
+from banyan.infra.telemetry import tracing
+from banyan.infra.telemetry.figures import LEDGER
 from banyan.kit.errors import Unavailable
 from banyan.messaging import envelope, subscriptions
 from banyan.messaging.broker import Broker, Delivery
 from banyan.messaging.envelope import Envelope
+from banyan.messaging.pace import Pace
 
 log = structlog.get_logger()
 
@@ -36,25 +38,6 @@ def on(kind: type[EventT], handle: Callable[[Connection, EventT], Awaitable[None
     """What to do about one kind of event, in the consumer's own transaction. It changes that database and no more:
     when it raises, everything is undone and it is called again."""
     return Handler(kind, handle)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How much at once and how patiently; seconds."""
-
-    seats: int = 64  # events borrowed from the broker at most
-    lanes: int = 4  # of them, handled at the same time; each takes a connection of the consumer's database
-    together: int = 16  # of one lane, handled in one transaction
-    hold: float = 10.0  # after a kill -9 events come back this late
-    handling: float = 20.0
-    poll: float = 0.5
-    first_retry: float = 0.2
-    longest_retry: float = 30.0
-    stopping: float = 5.0
-
-    def retry_after(self, attempts: int) -> float:
-        longest = min(self.longest_retry, self.first_retry * 2.0 ** min(attempts - 1, 16))
-        return longest * random.uniform(0.5, 1)  # noqa: S311 # jitter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +86,7 @@ class _Consuming:
         self._consumer = consumer
         self._pace = consumer.pace
         self._queue = subscriptions.subscription_of(consumer.name).queue
+        self._meter = LEDGER.consumer(consumer.name)
         self._kinds = {handler.kind.TYPE: handler for handler in consumer.handlers}
         self._stopping = asyncio.Event()
         self._woken = asyncio.Event()
@@ -192,10 +176,14 @@ class _Consuming:
             told = [envelope.decode(delivery.body) for delivery in part]
             if any(one.type not in self._kinds for one in told):
                 return False
+            started = time.perf_counter()
             async with asyncio.timeout(self._pace.handling):
                 await self._apply(told)
         except Exception:
             return False
+        each = (time.perf_counter() - started) / len(told)
+        for _ in told:
+            self._meter.note(each)
         return True
 
     async def _handle_each(self, part: list[Delivery], bundle: list[Delivery]) -> None:
@@ -220,31 +208,39 @@ class _Consuming:
         try:
             told = envelope.decode(delivery.body)
         except msgspec.DecodeError as fault:
+            self._meter.note(0.0, failed=True)
             log.error("parked what is no event", consumer=self.name, receipt=delivery.receipt, reason=str(fault))
             return self._pace.longest_retry
         with _named_in_logs(told):
             if told.type not in self._kinds:
+                self._meter.note(0.0, failed=True)
                 log.error("parked an event of an unknown type", consumer=self.name)
                 return self._pace.longest_retry
+            started, failed = time.perf_counter(), True
             try:
                 async with asyncio.timeout(self._pace.handling):
                     await self._apply([told])
+                failed = False
             except Exception:
                 log.warning("event not handled", consumer=self.name, attempt=delivery.attempts, exc_info=True)
                 return self._pace.retry_after(delivery.attempts)
+            finally:
+                self._meter.note(time.perf_counter() - started, failed=failed)
         return None
 
     async def _apply(self, told: Sequence[Envelope]) -> None:
-        async with self._consumer.database.transaction() as tx:
-            # First of all: a second delivery waits here for the outcome of the one that is under way.
-            rows = await tx.fetch(_REMEMBER, self.name, [UUID(one.id) for one in told])
-            new = {str(row["event_id"]) for row in rows}
-            for one in told:
-                if one.id in new:
-                    new.discard(one.id)
-                    with _named_in_logs(one):
-                        handler = self._kinds[one.type]
-                        await handler.handle(tx, envelope.event_in(one, handler.kind))
+        spans = tracing.of_events("handle", "consumer", [(one.type, one.traceparent) for one in told])
+        with tracing.all_within(spans):
+            async with self._consumer.database.transaction() as tx:
+                # First of all: a second delivery waits here for the outcome of the one that is under way.
+                rows = await tx.fetch(_REMEMBER, self.name, [UUID(one.id) for one in told])
+                new = {str(row["event_id"]) for row in rows}
+                for one, span in zip(told, spans, strict=True):
+                    if one.id in new:
+                        new.discard(one.id)
+                        with _named_in_logs(one), tracing.within(span):
+                            handler = self._kinds[one.type]
+                            await handler.handle(tx, envelope.event_in(one, handler.kind))
 
     async def _acknowledge(self) -> None:
         """Forget what is committed, all of it at once. Deleted too late is harmless: the inbox knows."""

@@ -31,6 +31,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     time: datetime
     datacontenttype: Literal["application/json"] = "application/json"
     requestid: str | None = None
+    traceparent: str | None = None
     data: dict[str, Any]
 
 
@@ -52,8 +53,17 @@ def data_of(event: Event) -> bytes:
     return encoded
 
 
-def of_row(*, event_id: UUID, kind: str, key: str, data: str, at: datetime, request_id: str | None) -> Envelope:
-    """The envelope of an event as the store has it."""
+def of_row(
+    *,
+    event_id: UUID,
+    kind: str,
+    key: str,
+    data: str,
+    at: datetime,
+    request_id: str | None,
+    traceparent: str | None = None,
+) -> Envelope:
+    """The envelope of an event as the store has it. `traceparent` is CloudEvents' own extension for traces."""
     return Envelope(
         id=str(event_id),
         source=source_of(kind),
@@ -61,6 +71,7 @@ def of_row(*, event_id: UUID, kind: str, key: str, data: str, at: datetime, requ
         subject=key,
         time=at,
         requestid=request_id,
+        traceparent=traceparent,
         data=msgspec.json.decode(data),
     )
 

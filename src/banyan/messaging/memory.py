@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from banyan.contracts.monitor import Depth
 from banyan.messaging import envelope
 from banyan.messaging.broker import Delivery, Feature
 from banyan.messaging.envelope import Envelope
@@ -18,6 +19,7 @@ from banyan.messaging.subscriptions import Subscription
 class _Queued:
     key: str
     body: bytes
+    queued_at: float
     visible_at: float
     attempts: int = 0
 
@@ -42,7 +44,8 @@ class MemoryBroker:
             for queue, topics in self._topics.items():
                 if any(fnmatchcase(told.type, topic) for topic in topics):
                     self._last += 1
-                    self._queues[queue][self._last] = _Queued(told.subject, envelope.encode(told), self._clock())
+                    now = self._clock()
+                    self._queues[queue][self._last] = _Queued(told.subject, envelope.encode(told), now, now)
                     for signal in self._signals[queue]:
                         signal.set()
 
@@ -70,6 +73,11 @@ class MemoryBroker:
     async def delete(self, queue: str, receipts: Sequence[int]) -> None:
         for receipt in receipts:
             self._queues[queue].pop(receipt, None)
+
+    async def depth(self, queue: str) -> Depth:
+        waiting = self._queues[queue].values()
+        now = self._clock()
+        return Depth(len(waiting), now - min((queued.queued_at for queued in waiting), default=now))
 
     @asynccontextmanager
     async def listening(self, queue: str) -> AsyncIterator[asyncio.Event]:

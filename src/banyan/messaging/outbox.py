@@ -6,13 +6,15 @@ import structlog
 
 from banyan.contracts.events import Event
 from banyan.infra.postgres import Connection
+from banyan.infra.telemetry import tracing
 from banyan.kit.ids import uuid7
 from banyan.messaging import envelope
 
 # One statement, because a round trip more is felt in every operation.
 _ADD = """
 WITH stored AS (
-    INSERT INTO event (id, type, key, data, at, request_id) VALUES ($1, $2, $3, $4::jsonb, $5, $6)
+    INSERT INTO event (id, type, key, data, at, request_id, traceparent)
+    VALUES ($1, $2, $3, $4::jsonb, $5, $6, $7)
 )
 INSERT INTO outbox (event_id) VALUES ($1)
 """
@@ -27,5 +29,5 @@ async def add(tx: Connection, event: Event) -> UUID:
     event_id = uuid7()
     data = envelope.data_of(event).decode()
     request_id = structlog.contextvars.get_contextvars().get("request_id") or None
-    await tx.execute(_ADD, event_id, event.TYPE, event.key(), data, event.at, request_id)
+    await tx.execute(_ADD, event_id, event.TYPE, event.key(), data, event.at, request_id, tracing.traceparent())
     return event_id

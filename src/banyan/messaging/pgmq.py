@@ -8,9 +8,10 @@ import asyncpg
 import msgspec
 import structlog
 
+from banyan.contracts.monitor import Depth
 from banyan.infra.postgres import CONNECT_TIMEOUT, Connection, Database
 from banyan.messaging import envelope
-from banyan.messaging.broker import Delivery, Feature
+from banyan.messaging.broker import MOST_COUNTED, Delivery, Feature
 from banyan.messaging.envelope import Envelope
 from banyan.messaging.subscriptions import Subscription
 
@@ -41,6 +42,11 @@ SELECT pg_notify('bus.' || queue_name, '') FROM sent
 
 _READ = "SELECT receipt, key, attempts, message::text FROM read_in_order($1, $2, $3)"
 _HOLD = "SELECT count(*) FROM pgmq.set_vt($1, $2::bigint[], clock_timestamp() + make_interval(secs => $3))"
+_DEPTH = """
+SELECT (SELECT count(*) FROM (SELECT FROM pgmq."q_{queue}" LIMIT {most}) AS counted) AS waiting,
+    (SELECT extract(epoch FROM clock_timestamp() - enqueued_at)::float8
+     FROM pgmq."q_{queue}" ORDER BY msg_id LIMIT 1) AS oldest
+"""
 _DELETE = "SELECT count(*) FROM pgmq.delete($1, $2::bigint[])"
 
 
@@ -49,7 +55,7 @@ class PgmqBroker:
 
     def __init__(self, url: str, *, size: int = 4) -> None:
         self._url = url
-        self._bus = Database(url, size=size)
+        self._bus = Database(url, size=size, name="bus")
 
     async def declare(self, subscriptions: Sequence[Subscription]) -> None:
         """As the owner of `bus`. Roles that this server does not know get no rights: there, an operator gives them."""
@@ -85,6 +91,10 @@ class PgmqBroker:
 
     async def delete(self, queue: str, receipts: Sequence[int]) -> None:
         await self._bus.fetchval(_DELETE, queue, receipts)
+
+    async def depth(self, queue: str) -> Depth:
+        row = await self._bus.fetchrow(_DEPTH.format(queue=queue, most=MOST_COUNTED))
+        return Depth(row["waiting"], max(0.0, row["oldest"] or 0.0)) if row is not None else Depth(0)
 
     @asynccontextmanager
     async def listening(self, queue: str) -> AsyncIterator[asyncio.Event]:
@@ -135,4 +145,4 @@ async def _grant(tx: Connection, subscription: Subscription, known: set[str]) ->
         await tx.execute(f"GRANT UPDATE (vt, read_ct, last_read_at) ON {table} TO {subscription.role}")
     if PUBLISHER in known:
         await tx.execute(f"GRANT SELECT ON pgmq.topic_bindings TO {PUBLISHER}")
-        await tx.execute(f"GRANT INSERT, SELECT (msg_id) ON {table} TO {PUBLISHER}")
+        await tx.execute(f"GRANT INSERT, SELECT (msg_id, enqueued_at) ON {table} TO {PUBLISHER}")

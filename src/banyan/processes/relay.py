@@ -14,7 +14,7 @@ async def run(settings: Settings) -> None:
     listener = http.inherited_or_own_socket(settings, "relay")
     sources = {owner: databases.relay_url(settings, owner) for owner in relay.OWNERS}
     bus = PgmqBroker(databases.bus_url(settings, PUBLISHER))
-    async with relay.relaying(sources, bus, after=preparation.check):
+    async with relay.relaying(sources, bus, after=preparation.check), relay.measuring(bus, SUBSCRIPTIONS):
         await preparation.beside(http.serve(preparation.guard(app), listener))
     await bus.close()
 

@@ -9,7 +9,8 @@ import uvloop
 
 from banyan.infra import logs
 from banyan.infra.settings import SettingError, Settings
-from banyan.infra.supervisor import reload
+from banyan.infra.supervisor import backstop, reload
+from banyan.infra.telemetry import export
 from banyan.processes import registry
 
 
@@ -26,8 +27,13 @@ def run(name: str, settings: Settings) -> None:
     logs.configure(name)
     module = importlib.import_module(known[name].module)
     settings.make_folders()
+    backstop.keep_within(settings, name)
     reload.note_modules(settings, name)
-    uvloop.run(_with_faults(settings, name, module.run) if settings.demo else module.run(settings))
+    tracing = export.Beginning(name, settings)
+    try:
+        uvloop.run(_with_faults(settings, name, module.run) if settings.demo else module.run(settings))
+    finally:
+        tracing.end()
 
 
 async def _with_faults(settings: Settings, name: str, process: Callable[[Settings], Awaitable[None]]) -> None:
