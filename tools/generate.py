@@ -5,7 +5,17 @@ import json
 import sys
 from pathlib import Path
 
-from tools import api, api_page, cli_page, code_map, events_page, permissions_page, pictures, settings_page
+from tools import (
+    api,
+    api_page,
+    cli_page,
+    code_map,
+    events_page,
+    figures_page,
+    permissions_page,
+    pictures,
+    settings_page,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,6 +29,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs/settings.md": settings_page.page(),
         ROOT / "docs/reference/api.md": api_page.page(documents),
         ROOT / "docs/reference/cli.md": cli_page.page(),
+        ROOT / "docs/reference/figures.md": figures_page.page(),
         ROOT / "docs/reference/permissions.md": permissions_page.page(),
         **{ROOT / f"docs/images/{name}": text for name, text in pictures.drawings().items()},
         **{ROOT / f"docs/api/{name}.json": text for name, text in documents.items()},
