@@ -113,6 +113,9 @@ def application(
         response.headers.update(fault.headers or {})
         return response
 
+    def busy(request: Request) -> Response:
+        return answer(request, 503, "too-busy", "Too much is asked here just now; try again in a moment.")
+
     def broken(request: Request) -> Response:
         return answer(request, 500, "internal-error", "Something of ours broke. Nothing of yours was changed.")
 
@@ -120,7 +123,7 @@ def application(
         from banyan.infra.faults import agent  # no process outside the demo loads it
 
         app.add_middleware(agent.Faulty)
-    app.add_middleware(edge.Edge, settings=settings, broken=broken)
+    app.add_middleware(edge.Edge, settings=settings, busy=busy, broken=broken)
     return app
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+from dataclasses import replace
 
 from banyan.contracts.events import StudentEnrolled
 from banyan.infra import databases, http, migrations, postgres
@@ -35,8 +36,10 @@ async def run(settings: Settings) -> None:
     enrolments = Consumer(
         name="live-from-learning", source="learning", handlers=[on(StudentEnrolled, enrolled)], database=database
     )
+    # A stream that begins is short work, and all of them may come back at once: its own limit is the one that counts.
+    bounds = replace(settings, in_flight=max(settings.in_flight, settings.live_watchers))
     # Not `database.ready`: without its database it still holds its streams, and who is not ready for long is killed.
-    app = http.application("live", [router(hub, database, settings)], settings=settings, checks=[preparation.check])
+    app = http.application("live", [router(hub, database, settings)], settings=bounds, checks=[preparation.check])
     listener = http.inherited_or_own_socket(settings, "live")
     stop = http.stop_signal()
     line = Line(databases.url(settings, "live"))

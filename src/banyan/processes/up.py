@@ -17,7 +17,7 @@ from banyan.infra.databases import Server
 from banyan.infra.embedded import Privileges
 from banyan.infra.replicas.keeper import Keeper
 from banyan.infra.settings import Settings
-from banyan.infra.supervisor import logs, probe, reload
+from banyan.infra.supervisor import logs, memory, probe, reload
 from banyan.infra.supervisor.child import Spec
 from banyan.infra.supervisor.control import Control, Handler
 from banyan.infra.supervisor.supervisor import Progress, Supervisor
@@ -51,6 +51,7 @@ async def up(settings: Settings, progress: Progress) -> None:
         await supervisor.start(_processes(settings), wait=settings.ready_timeout)
         await plane.prepare()
         await supervisor.start([_envoy(settings, plane)], wait=settings.ready_timeout)
+        supervisor.beside(memory.watch(settings, supervisor))
         supervisor.beside(_rotate_access_log(settings, plane))
         if not supervisor.stop_asked:
             supervisor.announce_ready()
@@ -136,7 +137,7 @@ def _may_know(process: Process, variable: str) -> bool:
     if _RELAY_URL.fullmatch(variable):
         return process.name == "relay"
     if variable == "BANYAN_SMTP_URL":
-        return process.name == "iam"
+        return process.name in ("iam", "monitor")
     return variable != http.LISTEN_VARIABLE
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from banyan.infra.settings import checks
 from banyan.infra.settings.fields import Fields
-from banyan.infra.settings.values import SettingError, is_database, is_loopback, parse, text_of
+from banyan.infra.settings.values import SettingError, is_database, is_loopback, named_sizes, parse, text_of
 
 __all__ = ["LONGEST_SOCKET_PATH", "SettingError", "Settings", "is_loopback"]
 
@@ -81,6 +81,11 @@ class Settings(Fields):
             return self.public_url.rstrip("/")
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.tls_cert else 'http'}://{host}:{self.port}"
+
+    def memory_limit(self, process: str) -> int:
+        """Bytes, of a process or of one session of a database server; 0 is no limit."""
+        named = named_sizes("BANYAN_MEMORY_BYTES_OF", self.memory_of)
+        return named.get(process, 0 if process == "envoy" else self.memory)
 
     def socket(self, process: str) -> Path:
         """Where a process listens when nobody hands it a socket."""

@@ -3,7 +3,7 @@
 from urllib.parse import urlsplit
 
 from banyan.infra.settings.fields import Fields
-from banyan.infra.settings.values import SettingError, is_loopback, is_origin
+from banyan.infra.settings.values import SettingError, is_loopback, is_origin, named_sizes
 
 
 def check(settings: Fields) -> None:
@@ -28,6 +28,9 @@ def check(settings: Fields) -> None:
         raise SettingError(f"BANYAN_OTLP_URL is {settings.otlp_url!r}; it takes http(s)://host[:port] with no path.")
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise SettingError("BANYAN_TLS_CERT and BANYAN_TLS_KEY go together; one of them is missing.")
+    named_sizes("BANYAN_MEMORY_BYTES_OF", settings.memory_of)
+    if settings.in_flight < 1:
+        raise SettingError(f"BANYAN_IN_FLIGHT is {settings.in_flight}; it takes at least 1.")
     if settings.demo and not (is_loopback(settings.host) and _legacy_is_loopback(settings)):
         raise SettingError(
             "--demo has well-known passwords, so it runs on loopback only: --host 127.0.0.1, old site on loopback."

@@ -139,13 +139,24 @@ class Fields:
     memory: int = _setting(
         "BANYAN_MEMORY_BYTES", 536_870_912, "A process that uses more memory than this is restarted. 0: no limit."
     )
+    memory_of: str = _setting(
+        "BANYAN_MEMORY_BYTES_OF",
+        "",
+        "Limits that differ from that one: name=bytes,name=bytes. Envoy has a limit only if it is named here.",
+    )
     in_flight: int = _setting(
         "BANYAN_IN_FLIGHT", 200, "Requests that one process handles at a time; those over it are asked to come again."
+    )
+    in_flight_wait: float = _setting(
+        "BANYAN_IN_FLIGHT_WAIT_SECONDS", 0.5, "A request over that waits so long for its turn before it is refused."
     )
     wal_archive: str = _setting(
         "BANYAN_WAL_ARCHIVE",
         "",
         "Folder that PostgreSQL's log is archived to, for a restore to any moment. Empty: none.",
+    )
+    wal_archive_every: float = _setting(
+        "BANYAN_WAL_ARCHIVE_SECONDS", 60.0, "What was written is in that folder after this long at the latest."
     )
     replica_log: int = _setting(
         "BANYAN_REPLICA_LOG_BYTES",

@@ -47,5 +47,16 @@ def parse(variable: str, text: str, kind: type) -> object:
     return value
 
 
+def named_sizes(variable: str, text: str) -> dict[str, int]:
+    """`name=bytes,name=bytes`. Raises SettingError."""
+    sizes = {}
+    for part in filter(None, text.split(",")):
+        name, _, size = part.partition("=")
+        if not (name.strip() and size.strip().isdecimal()):
+            raise SettingError(f"{variable} is {text!r}; it takes name=bytes,name=bytes.")
+        sizes[name.strip()] = int(size)
+    return sizes
+
+
 def text_of(value: object) -> str:
     return str(int(value)) if isinstance(value, bool) else str(value)
