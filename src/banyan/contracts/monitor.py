@@ -233,3 +233,18 @@ class AlertPage:
     rules: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Whom a trial reached, or why not."""
+
+    recipient: str
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """`POST /alerts/test`: everybody whom the rules name was told that this is a trial."""
+
+    items: list[Told]

@@ -1,9 +1,56 @@
 """The `monitor` process: looks at all the others, remembers their slowest requests, and tells somebody when it must."""
 
-from banyan.infra import http
+import asyncio
+import contextlib
+
+from banyan.infra import databases, http
 from banyan.infra.settings import Settings
+from banyan.monitor import jobs
+from banyan.monitor.adapters.logs import Logs
+from banyan.monitor.adapters.papers import NoteFile, RuleFile
+from banyan.monitor.adapters.telling import Teller
+from banyan.monitor.domain.picture import Picture
+from banyan.monitor.domain.restarts import Restarts
+from banyan.monitor.domain.traces import TraceStore
+from banyan.monitor.http import collector, router
+from banyan.monitor.operations.alerts import Alerts
+from banyan.monitor.operations.looking import Lookout
+from banyan.monitor.queries import Metrics
 
 
 async def run(settings: Settings) -> None:
-    app = http.application("monitor", [], settings=settings)
-    await http.serve(app, http.inherited_or_own_socket(settings, "monitor"))
+    notes = NoteFile(settings)
+    known = notes.load()
+    restarts = Restarts(known.counted)
+    servers = {name: f"postgres-{server.name}" for server in databases.SERVERS for name in server.databases}
+    picture = Picture(servers=servers, memory_limit=settings.memory, restarts=restarts)
+    lookout = Lookout(settings, picture)
+    alerts = Alerts(
+        settings,
+        rules=RuleFile(settings),
+        notes=notes,
+        known=known.incidents,
+        counted=lambda: restarts.counted,
+        teller=Teller(settings),
+    )
+    traces = TraceStore()
+    routers = [router(lookout, alerts, traces, Logs(settings.logs), Metrics(settings)), collector(traces)]
+    app = http.application("monitor", routers, settings=settings)
+    listener = http.inherited_or_own_socket(settings, "monitor")
+    beside = [
+        asyncio.create_task(job)
+        for job in (
+            jobs.look(lookout, alerts, every=settings.look),
+            jobs.look_at_envoy(lookout, every=settings.look),
+            jobs.tell(alerts),
+        )
+    ]
+    try:
+        await http.serve(app, listener)
+    finally:
+        for task in beside:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await alerts.close()
+        await lookout.close()

@@ -7,12 +7,14 @@ from banyan.infra import databases
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A deployable: `module` holds its `run`, `databases` are the contexts whose database it opens."""
+    """A deployable: `module` holds its `run`, `databases` are the contexts whose database it opens, `hang_timeout` how
+    long it may be silent, where that differs from the others."""
 
     name: str
     module: str
     databases: tuple[str, ...] = ()
     demo_only: bool = False
+    hang_timeout: float | None = None
 
     def reaches(self) -> frozenset[str]:
         """The databases that it opens, as their owner or as a guest."""
@@ -23,7 +25,7 @@ class Process:
 
 PROCESSES = (
     Process("old-site", "banyan.processes.old_site", demo_only=True),
-    Process("monitor", "banyan.processes.monitor"),
+    Process("monitor", "banyan.processes.monitor", hang_timeout=4.0),  # while it hangs, nobody is told of anything
     Process("gateway", "banyan.processes.gateway", ("gateway",)),
     Process("iam", "banyan.processes.iam", ("iam",)),
     Process("learning", "banyan.processes.learning", ("learning",)),

@@ -135,6 +135,12 @@ class Fields:
     alert_rules: str = _setting(
         "BANYAN_ALERT_RULES", "", "File of alert rules. Empty: alerts.rules in the data folder."
     )
+    alert_calm: float = _setting(
+        "BANYAN_ALERT_CALM_SECONDS", 10.0, "An alert is over when all was well so long; longer if it comes again."
+    )
+    alert_retry: float = _setting(
+        "BANYAN_ALERT_RETRY_SECONDS", 2.0, "Whom an alert did not reach is told again after this; then after twice that."
+    )
     health: str = _setting("BANYAN_HEALTH", "all", "What the public health page tells: all, or brief.")
     memory: int = _setting(
         "BANYAN_MEMORY_BYTES", 536_870_912, "A process that uses more memory than this is restarted. 0: no limit."

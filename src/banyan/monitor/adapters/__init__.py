@@ -1,0 +1,1 @@
+"""What monitor looks at, and whom it tells."""

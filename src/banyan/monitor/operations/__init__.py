@@ -1,0 +1,1 @@
+"""What monitor does: look, and tell."""
