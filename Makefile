@@ -38,7 +38,7 @@ fresh: .venv/installed ## Format, and write the generated files anew
 
 .PHONY: docs
 docs: .venv/installed ## Write the documentation as a site into site/; open site/index.html
-	$(RUN) mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
 
 .PHONY: bench
 bench: .venv/installed ## Measure, and write docs/benchmarks.md

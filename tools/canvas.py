@@ -80,10 +80,11 @@ class Canvas:
         kind: str = "",
         dashed: bool = False,
         above: float = 7,
+        upright: bool = False,
     ) -> None:
-        """Straight where both ends are level, else a curve that leaves and arrives along the longer way."""
+        """Straight where both ends are level, else a curve that leaves and arrives along the longer way, or `upright`."""
         (x1, y1), (x2, y2) = start, end
-        flat = abs(x2 - x1) >= abs(y2 - y1)
+        flat = not upright and abs(x2 - x1) >= abs(y2 - y1)
         if flat:
             size = 6 if x2 > x1 else -6
             bend = (x1 + x2) / 2

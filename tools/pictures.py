@@ -147,7 +147,7 @@ def processes() -> Canvas:
         if process.name not in {"relay", "monitor"}:
             sheet.arrow((x, 50), (x, 100), kind="gateway")
         for name in sorted(process.reaches()):
-            sheet.arrow((x, 152), (where[name], 332), dashed=name not in process.databases)
+            sheet.arrow((x, 152), (where[name], 332), dashed=name not in process.databases, upright=True)
     return sheet
 
 

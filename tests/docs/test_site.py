@@ -8,8 +8,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from playwright.async_api import async_playwright
 
 from tests.docs.blocks import ROOT, pages
+from tests.journeys.browser import ARGUMENTS
+from tests.journeys.needs import program
 
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
@@ -19,7 +22,7 @@ _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -82,6 +85,26 @@ def test_nothing_is_loaded_from_another_host(site: Path) -> None:
     ]
 
     assert elsewhere + styles == []
+
+
+async def test_from_a_folder_the_site_is_whole_and_its_search_finds(site: Path) -> None:
+    executable = program("chromium")
+    asked: list[str] = []
+    faults: list[str] = []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
+        page = await browser.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        await page.goto(f"file://{site}/concepts/request.html")
+        await page.locator("input.md-search__input").fill("outbox")
+        await page.wait_for_selector(".md-search-result__item", timeout=20_000)
+        found = await page.locator(".md-search-result__item h1").all_inner_texts()
+        await browser.close()
+
+    assert "An event" in found
+    assert faults == []
+    assert [address for address in asked if not address.startswith("file://")] == []
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
