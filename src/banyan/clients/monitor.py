@@ -2,12 +2,12 @@
 
 from urllib.parse import quote
 
-from banyan.contracts.monitor import AlertPage, LogPage, Now, Trace, TraceList
+from banyan.contracts.monitor import AlertPage, LogPage, Now, Trace, TraceList, Trial
 from banyan.infra.http_client import HttpClient
 from banyan.infra.settings import Settings
 
 PATIENCE_SECONDS = 2.0
-_LOGS_SECONDS = 5.0
+_SLOW_SECONDS = 8.0
 
 
 class MonitorClient:
@@ -16,8 +16,8 @@ class MonitorClient:
     def __init__(self, settings: Settings, *, patience: float = PATIENCE_SECONDS) -> None:
         socket = settings.socket("monitor")
         self._http = HttpClient(socket, "monitor", timeout=patience)
-        # A search reads files; it gives up by itself before this.
-        self._searches = HttpClient(socket, "monitor", timeout=max(patience, _LOGS_SECONDS))
+        # What reads files, or asks others in turn; it gives up by itself before this.
+        self._slowly = HttpClient(socket, "monitor", timeout=max(patience, _SLOW_SECONDS))
 
     async def now(self) -> Now:
         return await self._http.get("/now", Now)
@@ -53,14 +53,22 @@ class MonitorClient:
             "after": after or "",
             "limit": str(limit),
         }
-        return await self._searches.get("/logs", LogPage, params=_given(asked))
+        return await self._slowly.get("/logs", LogPage, params=_given(asked))
 
     async def alerts(self) -> AlertPage:
         return await self._http.get("/alerts", AlertPage)
 
+    async def try_alerts(self) -> Trial:
+        """Tell everybody whom the rules name that this is a trial."""
+        return await self._slowly.call("POST", "/alerts/test", Trial)
+
+    async def metrics(self) -> bytes:
+        """Prometheus text of every process and of Envoy."""
+        return await self._slowly.get("/metrics-of-all", bytes)
+
     async def close(self) -> None:
         await self._http.close()
-        await self._searches.close()
+        await self._slowly.close()
 
 
 def _given(asked: dict[str, str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -9,7 +10,9 @@ from urllib.parse import quote
 import msgspec
 import structlog
 
+from banyan.gateway.adapters.admin import Admin, EnvoyAway
 from banyan.gateway.adapters.trust import Trust
+from banyan.gateway.domain import tracing
 from banyan.gateway.domain.traffic import Totals, Traffic
 from banyan.gateway.operations.routes import Routes
 from banyan.infra.http_client import HttpClient, ServiceAway
@@ -19,9 +22,10 @@ log = structlog.get_logger()
 RECONCILE_SECONDS = 0.5
 LOOK_SECONDS = 1.0
 TRUST_SECONDS = 1.0
+SAMPLING_SECONDS = 0.5
 
 _COUNTERS = r"^cluster\.(old|new)~[a-z0-9_~-]+\.upstream_rq_(total|5xx|time)$"
-_WATCHING = ("new~_console", "new~_health")  # whoever looks at the figures must not be in them
+_WATCHING = ("new~_console", "new~_health", "new~_metrics")  # whoever looks at the figures must not be in them
 _STATS = f"/stats?format=json&histogram_buckets=detailed&filter={quote(_COUNTERS)}"
 _NAME = re.compile(r"cluster\.([a-z0-9_~-]+)\.upstream_rq_(total|5xx|time)")
 
@@ -34,6 +38,33 @@ async def keep_serving(routes: Routes) -> None:
 async def keep_trust(trust: Trust) -> None:
     """Have Envoy know iam's keys and ended sessions, once a second, for ever."""
     await _for_ever(trust.keep, every=TRUST_SECONDS)
+
+
+async def keep_sampling(admin: Admin, *, wanted: float) -> None:
+    """Have Envoy trace about so many requests a second, for ever; without us it goes on with its last share."""
+    await _for_ever(Sampling(admin, wanted).step, every=SAMPLING_SECONDS)
+
+
+class Sampling:
+    def __init__(self, admin: Admin, wanted: float) -> None:
+        self._admin = admin
+        self._wanted = wanted
+        self._seen: tuple[int, float] | None = None
+        self._told: int | None = None
+
+    async def step(self) -> None:
+        try:
+            requests, now = await self._admin.seen_requests(), time.monotonic()
+            if self._seen is None or requests < self._seen[0]:
+                self._told = None  # a new Envoy
+            else:
+                share = tracing.share((requests - self._seen[0]) / (now - self._seen[1]), wanted=self._wanted)
+                if self._told is None or abs(share - self._told) > self._told / 10:
+                    await self._admin.sample(share)
+                    self._told = share
+            self._seen = (requests, now)
+        except EnvoyAway:
+            self._seen = None
 
 
 async def record_traffic(traffic: Traffic, admin: HttpClient) -> None:

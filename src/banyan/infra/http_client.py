@@ -120,6 +120,8 @@ class HttpClient:
             raise ServiceAway(_refusal(status, content, wait).detail if status >= 500 else None)
         if kind is type(None):
             return Answer(kind(), status, cookies)
+        if kind is bytes:
+            return Answer(msgspec.convert(content, kind), status, cookies)
         try:
             return Answer(msgspec.json.decode(content, type=kind), status, cookies)
         except msgspec.DecodeError as fault:

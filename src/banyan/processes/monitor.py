@@ -23,7 +23,7 @@ async def run(settings: Settings) -> None:
     known = notes.load()
     restarts = Restarts(known.counted)
     servers = {name: f"postgres-{server.name}" for server in databases.SERVERS for name in server.databases}
-    picture = Picture(servers=servers, memory_limit=settings.memory, restarts=restarts)
+    picture = Picture(servers=servers, memory_limit=settings.memory_limit, restarts=restarts)
     lookout = Lookout(settings, picture)
     alerts = Alerts(
         settings,

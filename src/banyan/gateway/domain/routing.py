@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from banyan.gateway.domain import destinations, matching
+from banyan.gateway.domain import destinations, matching, tracing
 from banyan.gateway.domain.destinations import Destination
 from banyan.gateway.domain.routes import Route, SnapshotRefused, in_order
 from banyan.gateway.domain.world import API_OWNERS, ROW_SERVICES, Config, World, typed
@@ -114,6 +114,7 @@ def _list(entries: list[Config]) -> Config:
 def _own_paths(found: Routing, world: World) -> None:
     """What lives under /_banyan is Banyan's whatever the table says."""
     health = destinations.new("_health", world, "gateway", timeout=_HEALTH_TIMEOUT)
+    metrics = destinations.new("_metrics", world, "gateway")
     console = destinations.new("_console", world, "gateway")
     web = destinations.new("_own", world, "web")
     # A film lasts as long as it does.
@@ -122,8 +123,9 @@ def _own_paths(found: Routing, world: World) -> None:
     # Signing in works whoever answers /login, so that an operator gets at the console.
     people = destinations.new("_people", world, "web", rewrite=("^/_banyan/", "/"))
     entries = [
-        *found.leading("_health", {"path": "/_banyan/health"}, health),
-        *found.leading("_console", {"path_separated_prefix": "/_banyan/console"}, console),
+        *_untraced(found.leading("_health", {"path": "/_banyan/health"}, health)),
+        *_untraced(found.leading("_console", {"path_separated_prefix": "/_banyan/console"}, console)),
+        *_untraced(found.leading("_assets", {"prefix": "/_banyan/assets/"}, web)),
         *_api(found, "_api", "/_banyan/api/v1", world, {}),
         *found.leading("_media", {"prefix": "/_banyan/media/"}, media),
         *found.leading("_mail", {"path_separated_prefix": "/_banyan/mail"}, mail),
@@ -131,6 +133,10 @@ def _own_paths(found: Routing, world: World) -> None:
         *found.leading("_own", {"path_separated_prefix": "/_banyan"}, web),
     ]
     found.rows.append(("_banyan", entries))
+
+
+def _untraced(entries: list[Config]) -> list[Config]:
+    return [{**entry, "tracing": tracing.NEVER} for entry in entries]
 
 
 def _api(

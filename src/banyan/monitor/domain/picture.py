@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from banyan.contracts.monitor import Arrow, ArrowKind, Depth, Figures, Lag, Now, Point, ProcessNow, Tally
@@ -22,7 +22,7 @@ Key = tuple[str, str, str]
 class Picture:
     """Told whatever is seen, in any order; `now` puts it together."""
 
-    def __init__(self, *, servers: Mapping[str, str], memory_limit: int, restarts: Restarts) -> None:
+    def __init__(self, *, servers: Mapping[str, str], memory_limit: Callable[[str], int], restarts: Restarts) -> None:
         self.figures: dict[str, Figures] = {}
         self.heard: dict[str, datetime] = {}
         self.restarts = restarts
@@ -140,7 +140,7 @@ class Picture:
             restarts=seen.restarts,
             detail=seen.detail,
             memory_bytes=usage[1].memory_bytes if usage else None,
-            memory_limit_bytes=self._memory_limit or None if seen.kind == "process" else None,
+            memory_limit_bytes=(self._memory_limit(seen.name) or None) if seen.kind != "postgres" else None,
             cpu=round(self._cpu[seen.name], 3) if seen.name in self._cpu else None,
             loop_lag_ms=figures.loop_lag_ms if figures else None,
             in_flight=figures.in_flight if figures else None,

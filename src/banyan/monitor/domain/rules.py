@@ -208,7 +208,7 @@ process.ended > 0 for 0s -> operators
 process.silent > 5s for 0s -> operators
 process.answer > 150ms for 5s -> operators
 process.loop_lag > 500ms for 3s -> operators
-process.memory > 90% for 1s -> operators
+process.memory > 90% for 0s -> operators
 process.cpu > 80% for 8s -> operators
 process.shed > 0/s for 3s -> operators
 
