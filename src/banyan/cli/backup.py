@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -19,6 +20,9 @@ Place = Annotated[str, typer.Argument(help="A folder that is not there yet, or s
 def backup(
     to: Place,
     encrypt: Annotated[bool, typer.Option("--encrypt", help=f"With a passphrase: {PASSPHRASE}, or asked for.")] = False,
+    physical: Annotated[
+        bool, typer.Option("--physical", help="Whole servers, for a restore to any later moment by BANYAN_WAL_ARCHIVE.")
+    ] = False,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -35,12 +39,15 @@ def backup(
         passphrase = _passphrase(confirm=True) if encrypt else None
         if passphrase is None:
             _say("Not encrypted: whoever can read it can read the secrets in it. --encrypt changes that.")
-        taken = asyncio.run(process.backup(told, choosing.place(to), passphrase=passphrase, tell=_say))
+        place = choosing.place(to)
+        taken = asyncio.run(process.backup(told, place, passphrase=passphrase, physical=physical, tell=_say))
     if as_json:
         known = {"place": to, "digest": taken.digest, "bytes": taken.size, "encrypted": encrypt}
         print(msgspec.json.encode({**known, "manifest": taken.manifest}).decode())
         return
-    print(f"Kept {len(taken.manifest.dumps)} databases and all files, {taken.size / 1e6:.1f} MB, at {to}")
+    kept = taken.manifest
+    what = f"{len(kept.bases)} servers" if physical else f"{len(kept.dumps)} databases"
+    print(f"Kept {what} and all files, {taken.size / 1e6:.1f} MB, at {to}")
     print(f"Digest {taken.digest}")
     print("Note it elsewhere; `banyan restore --digest` then finds whatever was changed meanwhile.")
 
@@ -49,6 +56,9 @@ def restore(
     source: Annotated[str, typer.Argument(help="A backup: a folder, or s3://bucket/prefix.", metavar="PLACE")],
     data: Data = None,
     digest: Annotated[str | None, typer.Option(help="Refuse a backup of another digest.")] = None,
+    to_time: Annotated[
+        str | None, typer.Option(help="With a physical backup: the moment, such as 2026-11-24T10:00:00+09:00.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a data folder from a backup; the folder is empty or not there yet."""
@@ -61,10 +71,11 @@ def restore(
     from banyan.processes import restore as process
 
     told = settings(data)
+    moment = _moment(to_time)
 
     def run(passphrase: str | None) -> process.Restored:
         place = choosing.place(source)
-        return asyncio.run(process.restore(told, place, passphrase=passphrase, digest=digest, tell=_say))
+        return asyncio.run(process.restore(told, place, passphrase=passphrase, digest=digest, moment=moment, tell=_say))
 
     with _until_done(AlreadyRunning, EmbeddedPostgresError):
         try:
@@ -76,8 +87,21 @@ def restore(
     if as_json:
         print(msgspec.json.encode(restored).decode())
         return
-    print(f"Restored into {told.data}: {restored.tables} tables with {restored.rows} rows, each as in its snapshot;")
-    print(f"{restored.republished} events will be published again. `banyan up --data {told.data}` starts it.")
+    if restored.manifest.dumps:
+        print(f"{restored.tables} tables with {restored.rows} rows, each as in its snapshot.")
+    print(f"Restored into {told.data}; {restored.republished} events will be published again when Banyan is started.")
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        fail(f"--to-time is {text!r}; it takes a moment such as 2026-11-24T10:00:00+09:00.", code=2)
+    if moment.tzinfo is None:
+        fail(f"--to-time is {text!r} of no zone; add one, such as +09:00 or Z.", code=2)
+    return moment
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import asyncpg
 
-from banyan.infra import databases, hangul
+from banyan.infra import archiving, databases, hangul
 from banyan.infra.databases import Server
 from banyan.infra.secrets import secret
 from banyan.infra.settings import Settings
@@ -104,6 +104,7 @@ def initialise(settings: Settings, server: Server, rights: Privileges) -> None:
             parent.chmod(0o711)
     if (folder / "PG_VERSION").exists():
         _give(folder, rights.owner)
+        archiving.prepare(settings, server.name, folder, rights.owner)
         return
     draft = folder.with_name(f"{server.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
@@ -133,6 +134,7 @@ def initialise(settings: Settings, server: Server, rights: Privileges) -> None:
     if made.returncode != 0:
         raise EmbeddedPostgresError(f"initdb failed for {folder}: {made.stderr.strip()[-1000:]}")
     draft.rename(folder)
+    archiving.prepare(settings, server.name, folder, rights.owner)
 
 
 def _give(folder: Path, owner: int) -> None:
@@ -144,9 +146,13 @@ def _give(folder: Path, owner: int) -> None:
 
 def command(settings: Settings, server: Server, rights: Privileges) -> list[str]:
     """The command line of a server; it stays in the foreground and listens on its Unix socket only."""
-    parameters = {**_PARAMETERS, "unix_socket_directories": str(databases.socket_folder(settings))}
-    options = [part for name, value in parameters.items() for part in ("-c", f"{name}={value}")]
     folder = str(data_folder(settings, server))
+    parameters = {
+        **_PARAMETERS,
+        "unix_socket_directories": str(databases.socket_folder(settings)),
+        **archiving.parameters(settings, server.name, Path(folder)),
+    }
+    options = [part for name, value in parameters.items() for part in ("-c", f"{name}={value}")]
     # After the prefix: a change of credentials makes the kernel forget the parent-death signal.
     return [
         *rights.prefix,

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 
 from banyan import __version__
 from banyan.infra import databases, embedded
+from banyan.infra.backup import bases as bases_of
 from banyan.infra.backup import contents, dumps, manifest, snapshots
 from banyan.infra.backup.archive import Writer
-from banyan.infra.backup.manifest import Dump, Manifest
+from banyan.infra.backup.manifest import Base, Dump, Manifest
 from banyan.infra.backup.places import Place
 from banyan.infra.backup.snapshots import Snapshot, Source
 from banyan.infra.databases import SERVERS, Server
@@ -23,7 +24,7 @@ from banyan.infra.settings import Settings
 from banyan.infra.supervisor import state
 from banyan.infra.supervisor.child import Spec
 from banyan.infra.supervisor.supervisor import Supervisor
-from banyan.kit.errors import NotFound, Unavailable
+from banyan.kit.errors import NotFound, Refused, Unavailable
 from banyan.messaging import republishing
 
 Tell = Callable[[str], None]
@@ -32,6 +33,14 @@ Tell = Callable[[str], None]
 class NothingToKeep(NotFound):
     def __init__(self, settings: Settings) -> None:
         super().__init__(f"There is no Banyan in {settings.data}. Name its folder with --data.")
+
+
+class ForeignServer(Refused):
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(
+            f"{', '.join(names)} live at URLs of their own, and a physical copy is of embedded servers only. Whoever "
+            "runs those servers can go back to a moment of theirs; leave --physical out to keep a dump of everything."
+        )
 
 
 class ServersAway(Unavailable):
@@ -49,16 +58,24 @@ class Taken:
         return sum(file.size for file in self.manifest.files.values())
 
 
-async def backup(settings: Settings, place: Place, *, passphrase: str | None, tell: Tell) -> Taken:
-    """Raises NothingToKeep, PlaceTaken, NoRoom, DatabaseNotRead, ProgramTooOld, ProgramFailed, AlreadyRunning."""
+async def backup(
+    settings: Settings, place: Place, *, passphrase: str | None, physical: bool = False, tell: Tell
+) -> Taken:
+    """`physical` keeps the embedded servers file by file, from where an archived log leads to any later moment.
+
+    Raises NothingToKeep, ForeignServer, PlaceTaken, NoRoom, DatabaseNotRead, ProgramTooOld, ProgramFailed,
+    AlreadyRunning."""
     if not settings.secrets.is_dir():
         raise NothingToKeep(settings)
+    foreign = [name for name in _known() if databases.foreign_url(name)]
+    if physical and foreign:
+        raise ForeignServer(foreign)
     os.umask(0o077)
     stop_on_sigterm()
     try:
         await place.begin()
         async with servers_running(settings, tell):
-            return await _take(settings, Writer(place, passphrase), tell)
+            return await _take(settings, Writer(place, passphrase), physical=physical, tell=tell)
     except BaseException:
         # A second Ctrl-C may not leave half a backup either.
         await asyncio.shield(place.abandon())
@@ -67,14 +84,19 @@ async def backup(settings: Settings, place: Place, *, passphrase: str | None, te
         await place.close()
 
 
-async def _take(settings: Settings, writer: Writer, tell: Tell) -> Taken:
+async def _take(settings: Settings, writer: Writer, *, physical: bool, tell: Tell) -> Taken:
     begun_at = datetime.now(UTC)
     sources = _sources(settings)
     since = await _unpublished_since(sources, begun_at)
     made: list[Dump] = []
-    async with _opened(sources) as opened:
-        for snapshot in opened:
-            made.append(await _keep(snapshot, writer, tell))
+    bases: list[Base] = []
+    if physical:
+        for server in _servers_in_order(sources):
+            bases.append(await _copy(settings, server, writer, tell))
+    else:
+        async with _opened(sources) as opened:
+            for snapshot in opened:
+                made.append(await _keep(snapshot, writer, tell))
     # After the snapshots: whatever a row names was there before the row.
     for name, chunks in ((contents.FILES, contents.files(settings)), (contents.OBJECTS, contents.objects(settings))):
         started = time.monotonic()
@@ -82,7 +104,7 @@ async def _take(settings: Settings, writer: Writer, tell: Tell) -> Taken:
         tell(_line(name, file.size, started))
     content = Manifest(
         format=manifest.FORMAT,
-        kind="logical",
+        kind="physical" if physical else "logical",
         banyan=__version__,
         machine=platform.machine(),
         begun_at=begun_at,
@@ -90,16 +112,19 @@ async def _take(settings: Settings, writer: Writer, tell: Tell) -> Taken:
         republish_since=since,
         folder=writer.folder,
         dumps=made,
-        bases=[],
+        bases=bases,
         files=writer.files,
     )
     return Taken(await writer.finish(content), content)
 
 
+def _known() -> list[str]:
+    return [name for server in SERVERS for name in server.databases]
+
+
 def _sources(settings: Settings) -> list[Source]:
-    known = [name for server in SERVERS for name in server.databases]
     sources = []
-    for name in republishing.keeping_order(known):
+    for name in republishing.keeping_order(_known()):
         foreign = databases.foreign_url(name)
         sources.append(Source(name, foreign or dumps.superuser_url(settings, name), foreign is not None))
     return sources
@@ -109,7 +134,7 @@ async def _unpublished_since(sources: Sequence[Source], begun_at: datetime) -> d
     """Asked before the first snapshot: what is relayed from now on may be missing in the bus's."""
     found = [begun_at]
     for source in sources:
-        if republishing.tells(source.database):
+        if source.database in republishing.tellers():
             with snapshots.reading(source.database):
                 oldest = await republishing.oldest_unpublished(source.url)
             found += [oldest] if oldest is not None else []
@@ -147,14 +172,40 @@ async def _keep(snapshot: Snapshot, writer: Writer, tell: Tell) -> Dump:
     )
 
 
+def _servers_in_order(sources: Sequence[Source]) -> list[Server]:
+    """A server's turn is when its last database's would be."""
+    place = {source.database: number for number, source in enumerate(sources)}
+    return sorted(SERVERS, key=lambda server: max(place[name] for name in server.databases))
+
+
+async def _copy(settings: Settings, server: Server, writer: Writer, tell: Tell) -> Base:
+    started = time.monotonic()
+    name = f"servers/{server.name}.tar.gz"
+    url = dumps.superuser_url(settings, server.databases[0])
+    with snapshots.reading(server.name):
+        begun = await bases_of.identity(url)
+        file = await writer.add(name, bases_of.stream(url))
+        ended = await bases_of.identity(url)
+    tell(_line(server.name, file.size, started))
+    return Base(
+        server=server.name,
+        file=name,
+        system=begun.system,
+        server_version=begun.server_version,
+        begun_at=begun.at,
+        ended_at=ended.at,
+    )
+
+
 def _line(name: str, size: int, started: float) -> str:
     return f"  kept     {name:<16} {size / 1e6:8.1f} MB {time.monotonic() - started:5.1f} s"
 
 
 @asynccontextmanager
-async def servers_running(settings: Settings, tell: Tell) -> AsyncIterator[None]:
-    """The embedded servers answer in the block: those that run already, else ones of its own, which end with it."""
-    needed = [server for server in SERVERS if not all(map(databases.foreign_url, server.databases))]
+async def servers_running(settings: Settings, tell: Tell, *, make: bool = False) -> AsyncIterator[None]:
+    """The embedded servers answer in the block: those that run already, else ones of its own, which end with it.
+    With `make` all of them, and those that are not there are made."""
+    needed = [server for server in SERVERS if make or not all(map(databases.foreign_url, server.databases))]
     if not needed or state.read_living(settings) is not None:
         yield
         return
@@ -163,6 +214,8 @@ async def servers_running(settings: Settings, tell: Tell) -> AsyncIterator[None]
     settings.make_folders()
     async with Supervisor(settings, _Quiet(tell)) as supervisor:
         for server in needed:
+            if not (make or (embedded.data_folder(settings, server) / "PG_VERSION").is_file()):
+                raise NothingToKeep(settings)  # an empty server in its place would pass for the lost one
             await asyncio.to_thread(embedded.initialise, settings, server, rights)
         await supervisor.start([_spec(settings, server, rights) for server in needed], wait=settings.ready_timeout)
         with _cancelled_when_asked(supervisor):

@@ -1,24 +1,39 @@
 """`banyan restore`: a data folder from a backup, on any machine; nothing counts before all of it was checked."""
 
+import asyncio
 import dataclasses
 import os
-from collections.abc import Sequence
+import platform
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from banyan.gateway.adapters import worlds
 from banyan.gateway.adapters.files import Files
-from banyan.infra.backup import contents, dumps, trees
+from banyan.infra import databases, embedded
+from banyan.infra.backup import bases, contents, dumps, trees
 from banyan.infra.backup.archive import Reader
-from banyan.infra.backup.manifest import Dump, Manifest
+from banyan.infra.backup.manifest import Base, Dump, Manifest
 from banyan.infra.backup.places import Place
 from banyan.infra.backup.target import Target
 from banyan.infra.settings import Settings
+from banyan.kit.errors import Refused
 from banyan.messaging import republishing
 from banyan.processes.backup import Tell, servers_running, stop_on_sigterm
 
 # Events carry the time at which their transaction began, and clocks of two machines differ.
 MARGIN = timedelta(minutes=10)
+
+
+class NoWayToMoment(Refused):
+    """A moment is reached from a physical backup through the archived log."""
+
+
+class OtherKindOfMachine(Refused):
+    def __init__(self, machine: str, version: int) -> None:
+        super().__init__(
+            f"A physical backup is of PostgreSQL {version} on {machine}, and goes back to the same only; this is "
+            f"PostgreSQL {dumps.OURS} on {platform.machine()}. A backup without --physical goes anywhere."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +45,17 @@ class Restored:
 
 
 async def restore(
-    settings: Settings, place: Place, *, passphrase: str | None, digest: str | None, tell: Tell
+    settings: Settings,
+    place: Place,
+    *,
+    passphrase: str | None,
+    digest: str | None,
+    moment: datetime | None = None,
+    tell: Tell,
 ) -> Restored:
-    """Raises TargetNotEmpty, AlreadyRunning, NoBackup, Damaged, DigestDiffers, NewerFormat, PassphraseNeeded,
-    PassphraseWrong, RowsDiffer."""
+    """`moment` is where a physical backup and the archived log lead to. Raises TargetNotEmpty, AlreadyRunning,
+    NoBackup, Damaged, DigestDiffers, NewerFormat, PassphraseNeeded, PassphraseWrong, RowsDiffer, NoWayToMoment,
+    TooEarly, ArchiveTooShort."""
     os.umask(0o077)
     stop_on_sigterm()
     target = Target(settings)
@@ -41,16 +63,20 @@ async def restore(
     try:
         reader = await Reader.open(place, passphrase=passphrase, digest=digest)
         tell(f"Checking {place.name} ...")
+        _check_moment(settings, reader.manifest, moment)
         await reader.check()
         target.claim()
-        draft = dataclasses.replace(settings, data=target.draft)
+        # Nothing is archived from the draft; where the old log lies, the settings as given say.
+        draft = dataclasses.replace(settings, data=target.draft, wal_archive="")
         await trees.unpack(reader.read(contents.FILES), draft.data, contents.FILES)
         await trees.unpack(reader.read(contents.OBJECTS), draft.objects, contents.OBJECTS)
         draft.make_folders()
-        async with servers_running(draft, lambda _: None):
+        for base in reader.manifest.bases:
+            await _lay_out(settings, draft, reader, base, moment, tell)
+        async with servers_running(draft, lambda _: None, make=True):
             for dump in reader.manifest.dumps:
                 await _fill(draft, reader, dump, tell)
-            republished = await _republish(draft, reader.manifest)
+            republished = await _republish(draft, since=(moment or reader.manifest.republish_since) - MARGIN)
         _forget_this_machine(settings, draft)
         target.place()
     finally:
@@ -63,16 +89,43 @@ async def restore(
 async def _fill(draft: Settings, reader: Reader, dump: Dump, tell: Tell) -> None:
     await dumps.load(draft, dump, reader.read(dump.file))
     await dumps.check(draft, dump)
-    if dump.foreign and republishing.tells(dump.database):
+    if dump.foreign and dump.database in republishing.tellers():
         await republishing.let_relay_read(dumps.superuser_url(draft, dump.database))
     rows = sum(table.rows for table in dump.tables.values())
     tell(f"  restored {dump.database:<16} {len(dump.tables):3} tables, {rows:9} rows, as of {dump.at:%F %T}")
 
 
-async def _republish(draft: Settings, kept: Manifest) -> int:
-    since = kept.republish_since - MARGIN
-    told: Sequence[str] = [dump.database for dump in kept.dumps if republishing.tells(dump.database)]
-    return sum([await republishing.republish(dumps.superuser_url(draft, name), since=since) for name in told])
+def _check_moment(settings: Settings, kept: Manifest, moment: datetime | None) -> None:
+    for base in kept.bases:
+        if base.server_version != dumps.OURS or kept.machine != platform.machine():
+            raise OtherKindOfMachine(kept.machine, base.server_version)
+    if moment is None:
+        return
+    if not kept.bases:
+        raise NoWayToMoment("The backup was taken without --physical: no log leads on from it.")
+    if not settings.wal_archive:
+        raise NoWayToMoment("Say with BANYAN_WAL_ARCHIVE where the archived log is.")
+    for base in kept.bases:
+        if moment < base.ended_at:
+            raise bases.TooEarly(moment, base.ended_at)
+
+
+async def _lay_out(
+    settings: Settings, draft: Settings, reader: Reader, base: Base, moment: datetime | None, tell: Tell
+) -> None:
+    """A server's files as they were copied, and from there to the moment."""
+    server = next(server for server in databases.SERVERS if server.name == base.server)
+    folder = embedded.data_folder(draft, server)
+    await trees.unpack(reader.read(base.file), folder, base.file)
+    await bases.check(folder, base.file)
+    rights = await asyncio.to_thread(embedded.privileges, draft)
+    await bases.recover(draft, server, base, rights, archive=settings, moment=moment)
+    tell(f"  restored {base.server:<16} every file as copied, as of {moment or base.ended_at:%F %T %Z}")
+
+
+async def _republish(draft: Settings, *, since: datetime) -> int:
+    urls = [dumps.superuser_url(draft, name) for name in republishing.tellers()]
+    return sum([await republishing.republish(url, since=since) for url in urls])
 
 
 def _forget_this_machine(settings: Settings, draft: Settings) -> None:

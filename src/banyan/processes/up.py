@@ -21,7 +21,7 @@ from banyan.infra.supervisor import logs, memory, probe, reload
 from banyan.infra.supervisor.child import Spec
 from banyan.infra.supervisor.control import Control, Handler
 from banyan.infra.supervisor.supervisor import Progress, Supervisor
-from banyan.processes import faults, installation, registry, replicas, restarting
+from banyan.processes import archiving, faults, installation, registry, replicas, restarting
 from banyan.processes.registry import Process
 
 _LOOK_AT_ACCESS_LOG = 5.0
@@ -53,6 +53,7 @@ async def up(settings: Settings, progress: Progress) -> None:
         await supervisor.start([_envoy(settings, plane)], wait=settings.ready_timeout)
         supervisor.beside(memory.watch(settings, supervisor))
         supervisor.beside(_rotate_access_log(settings, plane))
+        supervisor.beside(archiving.watch(settings, supervisor, progress))
         if not supervisor.stop_asked:
             supervisor.announce_ready()
             progress.say(f"Banyan is ready at {settings.url}")
@@ -123,6 +124,7 @@ def _process(settings: Settings, process: Process) -> Spec:
         # Held here, so that a connection made while the process restarts waits instead of being refused.
         listener=http.listening_socket(path),
         probe=lambda: probe.http_ready(path, "/ready"),
+        hang_timeout=process.hang_timeout,
     )
 
 
@@ -136,6 +138,8 @@ def _may_know(process: Process, variable: str) -> bool:
         return match[1].lower() in process.reaches()
     if _RELAY_URL.fullmatch(variable):
         return process.name == "relay"
+    if variable == "BANYAN_BACKUP_PASSPHRASE":
+        return False
     if variable == "BANYAN_SMTP_URL":
         return process.name in ("iam", "monitor")
     return variable != http.LISTEN_VARIABLE
