@@ -156,8 +156,8 @@ def _progress(server: dict[str, Any]) -> str:
 
 def _told(name: str, outcome: dict[str, Any]) -> list[str]:
     lines = [
-        f"What was the replica of {name} is {name} now (timeline {outcome['timeline']}), after "
-        f"{outcome['seconds']:.1f} s in which nobody could write.",
+        f"What was the replica of {name} is {name} now (timeline {outcome['timeline']}). "
+        f"That took {outcome['seconds']:.1f} s.",
         _loss(outcome),
     ]
     if outcome["fenced"]:

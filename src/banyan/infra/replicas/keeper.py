@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -125,13 +125,20 @@ class Keeper:
                 raise refusals.NoReplica(server)
             if folders.is_lost(self.settings, server):
                 raise refusals.LastCopy(server)
-            with contextlib.suppress(*primary.AWAY):
-                connection = await primary.connect(self.settings, server)
-                await primary.set_synchronous(connection, False)
-                connection.terminate()
+            await self._tell(server, primary.be_alone)
             await self.remove_child(child_name(server))
             await asyncio.to_thread(folders.remove, self.settings, server)
+            await self._tell(server, primary.forget)
             self.forget(server)
+
+    async def _tell(self, server: Server, what: Callable[[primary.Connection], Awaitable[None]]) -> None:
+        """Where the server is away, `_follow` tells it when it is back."""
+        with contextlib.suppress(*primary.AWAY):
+            connection = await primary.connect(self.settings, server)
+            try:
+                await what(connection)
+            finally:
+                connection.terminate()
 
     async def remove_child(self, name: str) -> None:
         if name in self.supervisor.children:

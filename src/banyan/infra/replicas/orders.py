@@ -36,7 +36,7 @@ class Order:
 class Outcome:
     """What a promotion found. `received` is the end of the replica's log, `rescued` the transactions after it that
     were still to be read in the old primary's folder; None: nothing could be read there. `lost` are bytes of the log
-    that were known to be missing, `seconds` how long nobody could write."""
+    that were known to be missing, `seconds` how long it took."""
 
     seconds: float
     timeline: int

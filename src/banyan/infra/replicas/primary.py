@@ -72,6 +72,10 @@ async def set_synchronous(connection: Connection, wanted: bool) -> None:
     await connection.execute("SELECT pg_reload_conf()")
 
 
+async def be_alone(connection: Connection) -> None:
+    await set_synchronous(connection, False)
+
+
 async def forget(connection: Connection) -> None:
     """After this no commit waits for a replica, and no log is kept for one."""
     for name in ("synchronous_standby_names", "restore_command", "hot_standby"):

@@ -40,12 +40,12 @@ def fence(settings: Settings, server: Server, order: Order) -> Path | None:
     old = embedded.data_folder(settings, server)
     aside = old.with_name(order.fenced)
     if os.path.lexists(old) and folders.exists(settings, server):
-        _end_processes(old)
+        end_processes(old)
         old.rename(aside)
         folders.sync(old.parent)
     if not os.path.lexists(aside):
         return None
-    _end_processes(aside)
+    end_processes(aside)
     with contextlib.suppress(OSError):  # a disk that is broken serves nobody anyway, and the name is gone
         (aside / "PG_VERSION").rename(aside / _FENCED)
     with contextlib.suppress(OSError):
@@ -58,6 +58,7 @@ def rescue(
 ) -> Rescue:
     """Give the stopped replica what it had not received, as far as the old folder can still be read."""
     replica = folders.of(settings, server)
+    end_processes(replica)
     start = received or wal.end_of_recovery(rights, replica)
     timeline = wal.timeline(rights, replica)
     if fenced is None:
@@ -96,7 +97,6 @@ def without_supervisor(settings: Settings, server: Server, rights: Privileges, o
     """Everything up to the start of the new primary, while no server runs."""
     fenced = fence(settings, server, order)
     if folders.exists(settings, server):
-        _end_processes(folders.of(settings, server))
         rescue(settings, server, rights, fenced=fenced, received=None)
         move(settings, server, rights)
 
@@ -115,11 +115,11 @@ async def finish(settings: Settings, server: Server) -> int:
     return timeline
 
 
-def _end_processes(folder: Path) -> None:
+def end_processes(folder: Path) -> None:
     """PostgreSQL's processes work in their data folder, and some outlive a killed postmaster for a moment: long enough
     to tell a client of a commit. Raises EmbeddedPostgresError."""
     deadline = time.monotonic() + _END_SECONDS
-    while alive := _working_in(folder):
+    while alive := working_in(folder):
         if time.monotonic() > deadline:
             raise EmbeddedPostgresError(f"Processes {alive} still work in {folder} and cannot be killed.")
         for pid in alive:
@@ -128,7 +128,7 @@ def _end_processes(folder: Path) -> None:
         time.sleep(0.02)
 
 
-def _working_in(folder: Path) -> list[int]:
+def working_in(folder: Path) -> list[int]:
     try:
         wanted = folder.stat()
     except OSError:

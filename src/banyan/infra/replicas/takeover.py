@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 from banyan.infra import embedded
 from banyan.infra.databases import Server
@@ -15,7 +16,7 @@ from banyan.infra.replicas import folders, primary, promotion, refusals, standby
 from banyan.infra.replicas.keeper import Keeper, child_name
 from banyan.infra.replicas.orders import Look, Order, Outcome, sized
 
-_STOP_SECONDS = 3.0
+_STOP_SECONDS = 2.0
 _ANSWER_SECONDS = 2.0
 _MUCH = 16 * 1_048_576  # more than this is no moment's lag
 
@@ -82,12 +83,13 @@ def _too_far(look: Look | None, received: int) -> str:
 async def _carry_out(keeper: Keeper, server: Server, order: Order, *, answers: bool) -> Outcome:
     settings, rights = keeper.settings, keeper.rights
     began = time.monotonic()
-    await _stop_for_good(keeper, server, patience=_STOP_SECONDS if answers else 0.0)
+    place = embedded.data_folder(settings, server)
+    await _stop_for_good(keeper, f"postgres-{server.name}", place, patience=_STOP_SECONDS if answers else 0.0)
     fenced = await asyncio.to_thread(promotion.fence, settings, server, order)
     rescue = None
     if folders.exists(settings, server):
         received = await standby.received(settings, server)
-        await keeper.remove_child(child_name(server))
+        await _stop_for_good(keeper, child_name(server), folders.of(settings, server), patience=_STOP_SECONDS)
         rescue = await asyncio.to_thread(promotion.rescue, settings, server, rights, fenced=fenced, received=received)
         await asyncio.to_thread(promotion.move, settings, server, rights)
     if keeper.supervisor.stop_asked:
@@ -109,21 +111,22 @@ async def _carry_out(keeper: Keeper, server: Server, order: Order, *, answers: b
         received=rescue.received if rescue else 0,
         rescued=rescue.commits if rescue else None,
         lost=lost,
-        synchronous=look is not None and look.synchronous,
+        synchronous=look is not None and look.synchronous and look.streaming,
         looked_before=(order.at - look.at).total_seconds() if look else None,
         fenced=str(fenced) if fenced else None,
     )
 
 
-async def _stop_for_good(keeper: Keeper, server: Server, *, patience: float) -> None:
-    """An orderly stop gives the replica everything; one that takes longer than `patience` is not waited for."""
-    name = f"postgres-{server.name}"
+async def _stop_for_good(keeper: Keeper, name: str, folder: Path, *, patience: float) -> None:
+    """An orderly stop of a primary gives its replica everything; one that takes longer is not waited for."""
     child = keeper.supervisor.children.get(name)
     if child is None:
         return
     stopping = asyncio.create_task(keeper.supervisor.remove(name))
     await asyncio.wait([stopping], timeout=patience)
-    if not stopping.done() and child.state.pid is not None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child.state.pid, signal.SIGKILL)
+    if not stopping.done():
+        if child.state.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.state.pid, signal.SIGKILL)
+        await asyncio.to_thread(promotion.end_processes, folder)  # those that hang keep the dead one's log open
     await stopping
