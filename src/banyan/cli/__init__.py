@@ -8,11 +8,13 @@ import typer
 
 from banyan import __version__
 from banyan.cli import backup, database, lifecycle, restarting
+from banyan.cli.alert import app as alert
 from banyan.cli.db import app as db
 from banyan.cli.fault import app as fault
 from banyan.cli.gateway import app as gateway
 from banyan.cli.iam import app as iam
 from banyan.cli.route import app as route
+from banyan.cli.status import status
 
 app = typer.Typer(
     name="banyan",
@@ -23,7 +25,7 @@ app = typer.Typer(
 )
 app.command("up")(lifecycle.up)
 app.command("stop")(lifecycle.stop)
-app.command("status")(lifecycle.status)
+app.command("status")(status)
 app.command("run")(lifecycle.run)
 app.command("restart")(restarting.restart)
 app.command("upgrade")(restarting.upgrade)
@@ -32,6 +34,7 @@ app.command("seed")(database.seed)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.add_typer(route, name="route")
+app.add_typer(alert, name="alert")
 app.add_typer(gateway, name="gateway")
 app.add_typer(iam, name="iam")
 app.add_typer(db, name="db")

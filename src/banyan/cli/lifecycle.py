@@ -1,20 +1,13 @@
-"""`banyan up|stop|status|run`."""
+"""`banyan up|stop|run`."""
 
 import asyncio
-import json
-from datetime import UTC, datetime
 from typing import Annotated
 
-import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from banyan.cli.options import Data, Json, clear_errors, fail, settings, unusable
+from banyan.cli.options import Data, clear_errors, fail, settings, unusable
 from banyan.infra.settings import Settings
-from banyan.infra.supervisor import state
 from banyan.infra.supervisor import supervisor as supervising
-from banyan.infra.supervisor.state import SupervisorState
 from banyan.kit.errors import Refusal
 
 DEMO_LOGINS = "learner@, instructor@, admin@ and operator@banyan.test, password banyan-demo"
@@ -62,21 +55,6 @@ def stop(data: Data = None) -> None:
             print(f"Banyan does not run on {told.data}.")
 
 
-def status(data: Data = None, as_json: Json = False) -> None:
-    """Show every process: state, since when, restarts."""
-    told = settings(data)
-    running = state.read_living(told)
-    if as_json:
-        print(_json(running))
-    elif running is None:
-        print(f"Banyan does not run on {told.data}.")
-    else:
-        print(f"Banyan {running.version} at {running.url}, process {running.pid}")
-        Console().print(_table(running))
-    if running is None or any(child.state != "ready" for child in running.processes):
-        raise typer.Exit(1)
-
-
 def run(process: Annotated[str, typer.Argument(help="A name from `banyan status`.")], data: Data = None) -> None:
     """Run one process in the foreground, for any scheduler."""
     from banyan.processes import run as running
@@ -106,20 +84,3 @@ class _Console:
         if text.startswith("Banyan is ready") and self._told.demo:
             print(f"Demo log-ins: {DEMO_LOGINS}", flush=True)
             print(f"Console: {self._told.url}/_banyan/console", flush=True)
-
-
-def _json(running: SupervisorState | None) -> str:
-    if running is None:
-        return json.dumps({"running": False, "ready": False, "processes": []})
-    known = msgspec.to_builtins(running)
-    ready = running.ready and all(child.state == "ready" for child in running.processes)
-    return json.dumps({"running": True, **known, "ready": ready}, ensure_ascii=False, indent=2)
-
-
-def _table(running: SupervisorState) -> Table:
-    table = Table("process", "state", "for", "pid", "restarts", "detail", box=None)
-    now = datetime.now(UTC)
-    for child in running.processes:
-        age = f"{(now - child.since).total_seconds():.0f} s"
-        table.add_row(child.name, child.state, age, str(child.pid or "-"), str(child.restarts), child.detail)
-    return table

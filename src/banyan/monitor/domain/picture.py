@@ -179,16 +179,16 @@ class Picture:
 
     def _lags(self, *, at: datetime) -> list[Lag]:
         published, handled = self.recent("published", at=at), self.recent("handled", at=at)
-        lags = []
+        lags: dict[tuple[str, str], Lag] = {}
         for process, figures in self._fresh(at=at).items():
             for source in sorted(figures.outboxes.keys() | figures.published.keys()):
-                depth = figures.outboxes.get(source, Depth(0))
-                lags.append(_lag(RELAY, source, depth, published.get((process, source))))
+                found = _lag(RELAY, source, figures.outboxes.get(source), published.get((process, source)))
+                lags[RELAY, source] = _joined(found, lags.get((RELAY, source)))
             for consumer in sorted(figures.queues.keys() | figures.handled.keys()):
-                depth = figures.queues.get(consumer, Depth(0))
                 source = consumer.partition("-from-")[2]
-                lags.append(_lag(consumer, source, depth, handled.get((process, consumer))))
-        return lags
+                found = _lag(consumer, source, figures.queues.get(consumer), handled.get((process, consumer)))
+                lags[consumer, source] = _joined(found, lags.get((consumer, source)))
+        return sorted(lags.values(), key=lambda lag: (lag.consumer != RELAY, lag.consumer, lag.source))
 
     def _note_point(self, lags: list[Lag], *, at: datetime) -> None:
         published = sum(lag.handled_per_second for lag in lags if lag.consumer == RELAY)
@@ -211,14 +211,27 @@ def _arrow(source: str, target: str, kind: ArrowKind, recent: Recent, *, label: 
     )
 
 
-def _lag(consumer: str, source: str, depth: Depth, recent: Recent | None) -> Lag:
+def _lag(consumer: str, source: str, depth: Depth | None, recent: Recent | None) -> Lag:
     return Lag(
         consumer=consumer,
         source=source,
-        waiting=depth.waiting,
-        oldest_seconds=depth.oldest_seconds,
+        waiting=depth.waiting if depth else 0,
+        oldest_seconds=depth.oldest_seconds if depth else 0.0,
         handled_per_second=round(recent.per_second, 3) if recent else 0.0,
         failed_per_second=round(recent.failed_per_second, 3) if recent else 0.0,
+    )
+
+
+def _joined(one: Lag, other: Lag | None) -> Lag:
+    """Who counts what waits need not be who handles it; of several who handle, each does a part."""
+    if other is None:
+        return one
+    return dataclasses.replace(
+        one,
+        waiting=max(one.waiting, other.waiting),
+        oldest_seconds=max(one.oldest_seconds, other.oldest_seconds),
+        handled_per_second=one.handled_per_second + other.handled_per_second,
+        failed_per_second=one.failed_per_second + other.failed_per_second,
     )
 
 
