@@ -3,6 +3,7 @@
 import http.client
 import json
 import time
+from collections.abc import Mapping
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlencode
@@ -42,6 +43,11 @@ class Learner:
             assert status == 0 or status >= 500 or status == 429, (slug, status, answer)
             time.sleep(0.2)
 
+    def exchange(self, method: str, path: str, body: object) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers and bytes of one request with JSON."""
+        sent = {"accept": "application/json", "content-type": "application/json"}
+        return self._exchange(method, path, json.dumps(body).encode(), sent)
+
     def send_form(self, path: str, fields: dict[str, str], **headers: str) -> tuple[int, Any]:
         """A form sent by a page of ours; status and page of the answer."""
         sent = {"content-type": "application/x-www-form-urlencoded", "accept": "text/html", **headers}
@@ -55,6 +61,12 @@ class Learner:
         return self._send(method, path, json.dumps(body).encode(), {"content-type": "application/json", **sent})
 
     def _send(self, method: str, path: str, content: bytes | None, headers: dict[str, str]) -> tuple[int, Any]:
+        status, answered, text = self._exchange(method, path, content, headers)
+        return status, _decoded(answered.get("content-type") or "", text)
+
+    def _exchange(
+        self, method: str, path: str, content: bytes | None, headers: dict[str, str]
+    ) -> tuple[int, Mapping[str, str], bytes]:
         connection = http.client.HTTPConnection(*self._door.address, timeout=20)
         sent = {"origin": self._door.url, **headers}
         if self.cookies:
@@ -64,7 +76,7 @@ class Learner:
             answer = connection.getresponse()
             text = answer.read()
             self._keep(answer.headers.get_all("set-cookie") or [])
-            return answer.status, _decoded(answer.getheader("content-type") or "", text)
+            return answer.status, answer.headers, text
         finally:
             connection.close()
 
