@@ -6,6 +6,8 @@ from typing import Literal
 
 import aiohttp
 
+from banyan.gateway.domain.tracing import SAMPLING
+
 _POLL_SECONDS = 0.01
 _CONFIRM_SECONDS = 15.0
 _ANSWER_SECONDS = 5.0
@@ -89,6 +91,14 @@ class Admin:
     async def active_requests(self) -> int:
         """Requests in flight at the front door. Raises EnvoyAway."""
         return _count(await self.stats(r"^http\.front\.downstream_rq_active$"), "http.front.downstream_rq_active")
+
+    async def seen_requests(self) -> int:
+        """Requests that the front door has had since it started. Raises EnvoyAway."""
+        return _count(await self.stats(r"^http\.front\.downstream_rq_total$"), "http.front.downstream_rq_total")
+
+    async def sample(self, share: int) -> None:
+        """From now on trace so many of 10,000 requests. Raises EnvoyAway."""
+        await self._call("POST", "/runtime_modify", **{SAMPLING: str(share)})
 
     async def reopen_logs(self) -> None:
         """After the access log was moved away. Raises EnvoyAway."""

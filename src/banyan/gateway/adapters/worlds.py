@@ -30,6 +30,8 @@ def world(settings: Settings) -> World:
         tls_key=settings.tls_key and str(Path(settings.tls_key).absolute()),
         old_site=_old_site(settings),
         services={service: str(settings.socket(service)) for service in SERVICES},
+        monitor=str(settings.socket("monitor")),
+        traced=settings.traces > 0,
         run=str(settings.run),
         folder=str(settings.data / "envoy"),
         access_log="errors" if settings.access_log == "errors" else "off" if settings.access_log == "off" else "all",

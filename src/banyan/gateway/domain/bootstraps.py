@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from banyan.gateway.domain import listeners
+from banyan.gateway.domain import listeners, tracing
 from banyan.gateway.domain.world import OWNER_ONLY, Config, World, typed
 
 ADMIN_SOCKET = "envoy-admin.sock"
@@ -15,6 +15,8 @@ _KEPT_FIGURES = (
     r"|upstream_cx_(total|active|connect_fail|overflow)|membership_healthy|outlier_detection\.ejections_active)",
     r"cluster_manager\.(cds\..*|warming_clusters|active_clusters)",
     r"http\.(front|private)\.(rds\..*|downstream_(rq|cx)_.*)",
+    r"http\.(front|private)\.tracing\.random_sampling",
+    r"tracing\.opentelemetry\..*",
     r"listener_manager\..*",
     r"extension_config_discovery\..*",
     r"server\.(live|uptime|state|memory_allocated|concurrency|total_connections)",
@@ -41,6 +43,12 @@ def _frame(world: World) -> Config:
     return {
         "node": {"id": "banyan", "cluster": "banyan"},
         "admin": {"address": {"pipe": {"path": f"{world.run}/{ADMIN_SOCKET}", "mode": OWNER_ONLY}}},
+        "layered_runtime": {
+            "layers": [
+                {"name": "fixed", "static_layer": tracing.RUNTIME},
+                {"name": "control", "admin_layer": {}},
+            ]
+        },
         "stats_flush_interval": "1s",
         "stats_config": {
             "stats_matcher": {

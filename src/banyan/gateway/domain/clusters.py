@@ -1,5 +1,6 @@
 """Upstream clusters: one per (route, side), so that one hung feature is nobody else's outage."""
 
+from banyan.gateway.domain import tracing
 from banyan.gateway.domain.identities import REFRESH_CLUSTER
 from banyan.gateway.domain.world import Config, OldSite, World, seconds, typed
 
@@ -33,6 +34,7 @@ def old(name: str, world: World, site: OldSite) -> Config:
         connect=world.legacy_connect_timeout,
         common={"idle_timeout": seconds(world.legacy_idle), **_OLD_HEADERS},
         http={"header_key_format": PRESERVE_CASE, "enable_trailers": True, "allow_chunked_length": True},
+        filters=tracing.kept_from_old_site(world),
     )
     if site.socket:
         cluster.update(type="STATIC", load_assignment=_endpoint(name, _pipe(site.socket)))
@@ -74,7 +76,9 @@ def refresh(world: World) -> Config:
     return cluster
 
 
-def _cluster(name: str, *, limit: int, connect: float, common: Config, http: Config) -> Config:
+def _cluster(
+    name: str, *, limit: int, connect: float, common: Config, http: Config, filters: Config | None = None
+) -> Config:
     return {
         "name": name,
         "connect_timeout": seconds(connect),
@@ -84,6 +88,7 @@ def _cluster(name: str, *, limit: int, connect: float, common: Config, http: Con
                 "extensions.upstreams.http.v3.HttpProtocolOptions",
                 common_http_protocol_options=common,
                 explicit_http_config={"http_protocol_options": http},
+                **(filters or {}),
             )
         },
         "circuit_breakers": {

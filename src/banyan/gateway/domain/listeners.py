@@ -1,6 +1,6 @@
 """The front door, and the private listener by which services call each other."""
 
-from banyan.gateway.domain import clusters, cookies, identities, matching, replies
+from banyan.gateway.domain import clusters, cookies, identities, matching, replies, tracing
 from banyan.gateway.domain.clusters import PRESERVE_CASE
 from banyan.gateway.domain.world import OWNER_ONLY, SERVICES, Config, World, seconds, typed
 
@@ -35,6 +35,7 @@ def front(world: World, *, rds: Config | None = None, route_config: Config | Non
         access_log=_access_log(world),
         **_as_it_came(world),
         **_who_asks(world),
+        **tracing.of_visitors(world),
     )
     if route_config is not None:
         manager["route_config"] = route_config
@@ -67,13 +68,15 @@ def private(world: World, *, discovered: bool) -> Config:
             "validate_clusters": True,
             "virtual_hosts": [_virtual_host(service, world) for service in SERVICES],
         },
+        **tracing.of_services(world),
     )
     address: Config = {"pipe": {"path": f"{world.run}/{PRIVATE_SOCKET}", "mode": OWNER_ONLY}}
     return _listener("private", address, manager, None)
 
 
 def private_clusters(world: World) -> list[Config]:
-    return [*(clusters.new(_private_name(service), world, service) for service in SERVICES), clusters.refresh(world)]
+    services = [clusters.new(_private_name(service), world, service) for service in SERVICES]
+    return [*services, clusters.refresh(world), tracing.cluster(world)]
 
 
 def _as_it_came(world: World) -> Config:
@@ -157,6 +160,8 @@ def _believed(world: World) -> list[Config]:
     ]
     if world.trusted_hops == 0:
         forged.append(_removed("x-forwarded-(for|proto|host)"))
+        if world.traced:
+            forged.append(_removed("traceparent|tracestate"))
     return forged
 
 
@@ -256,7 +261,7 @@ def _tells_no_secret() -> Config:
         "header_filter": {
             "header": {
                 "name": ":path",
-                "string_match": {"safe_regex": {"regex": "/(_banyan/)?reset/.*"}},
+                "string_match": {"safe_regex": {"regex": tracing.UNTOLD_PATHS}},
                 "invert_match": True,
             }
         }

@@ -55,6 +55,8 @@ class World:
     tls_key: str
     old_site: OldSite | None
     services: dict[str, str]
+    monitor: str
+    traced: bool
     run: str
     folder: str
     access_log: Literal["all", "errors", "off"]
