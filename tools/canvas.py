@@ -82,7 +82,7 @@ class Canvas:
         above: float = 7,
         upright: bool = False,
     ) -> None:
-        """Straight where both ends are level, else a curve that leaves and arrives along the longer way, or `upright`."""
+        """A curve that leaves and arrives along the longer way, or `upright`; straight where both ends are level."""
         (x1, y1), (x2, y2) = start, end
         flat = not upright and abs(x2 - x1) >= abs(y2 - y1)
         if flat:

@@ -122,7 +122,7 @@ def first_missing(shown: str, said: str) -> str | None:
     for line in shown.splitlines():
         if line.strip() in {"", "..."}:
             continue
-        wanted = ".*".join(re.escape(re.sub(r"\s+", " ", part)) for part in line.strip().split("..."))
+        wanted = ".*".join(re.escape(re.sub(r"\s+", " ", part.strip())) for part in line.strip().split("..."))
         while lines and not re.fullmatch(wanted, re.sub(r"\s+", " ", lines[0].strip())):
             lines.pop(0)
         if not lines:
