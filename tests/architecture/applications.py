@@ -40,14 +40,24 @@ def iam(settings: Settings, verifier: Verifier) -> FastAPI:
 
 
 def gateway(settings: Settings, verifier: Verifier) -> FastAPI:
+    from banyan.clients.monitor import MonitorClient
     from banyan.gateway.adapters import data_plane, worlds
+    from banyan.gateway.adapters.monitoring import Monitoring
     from banyan.gateway.domain.traffic import Traffic
+    from banyan.gateway.http.console import Console
     from banyan.gateway.operations.routes import Routes
     from banyan.processes import gateway
 
     database = nothing()
     routes = Routes(database, data_plane.DataPlane(settings), defaults=worlds.defaults(settings))
-    return gateway.application(settings, routes, Traffic(), database, OneKey())
+    monitoring = Monitoring(MonitorClient(settings))
+    # Every session is over, so that its stream ends as soon as it has begun.
+    console = Console(
+        settings, routes, Traffic(), database, monitoring, Verifier(OneKey(), settings), is_over=lambda _: True
+    )
+    app = gateway.application(settings, routes, database, console)
+    app.state.called = [monitoring]  # to be closed by whoever has asked
+    return app
 
 
 def learning(settings: Settings, verifier: Verifier) -> FastAPI:

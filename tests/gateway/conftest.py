@@ -8,10 +8,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from banyan.clients.monitor import MonitorClient
 from banyan.contracts.identity import SESSION_HEADER
+from banyan.gateway.adapters.monitoring import Monitoring
 from banyan.gateway.domain.defaults import default_routes
 from banyan.gateway.domain.traffic import Traffic
+from banyan.gateway.http.console import Console
 from banyan.gateway.operations.routes import Routes
+from banyan.infra.identity import Verifier
 from banyan.infra.migrations import migrate
 from banyan.infra.postgres import Database
 from banyan.infra.settings import Settings
@@ -20,7 +24,9 @@ from banyan.infra.supervisor.state import ChildState, SupervisorState
 from banyan.processes import gateway
 from tests.conftest import Postgres
 from tests.fakes.front_door import RecordingFrontDoor
+from tests.gateway import monitors
 from tests.gateway.envoy.people import Iam
+from tests.gateway.monitors import Monitor
 from tests.gateway.planes import Plane, control_plane
 
 _FEW = ("courses", "course", "api")
@@ -68,11 +74,35 @@ def traffic() -> Traffic:
 
 
 @pytest.fixture
-async def browser(
+async def monitor(settings: Settings) -> AsyncIterator[Monitor]:
+    """A monitor on its socket that knows the demo's processes, and nothing of what they do."""
+    async with monitors.answering(settings, monitors.quiet(*monitors.EVERYBODY)) as found:
+        yield found
+
+
+@pytest.fixture
+async def console(
     settings: Settings, routes: Routes, traffic: Traffic, gateway_database: Database, iam: Iam
+) -> AsyncIterator[Console]:
+    monitoring = Monitoring(MonitorClient(settings, patience=1.0))
+    yield Console(
+        settings,
+        routes,
+        traffic,
+        gateway_database,
+        monitoring,
+        Verifier(iam, settings),
+        is_over=lambda session: session in iam.ended,
+    )
+    await monitoring.close()
+
+
+@pytest.fixture
+async def browser(
+    settings: Settings, routes: Routes, gateway_database: Database, iam: Iam, console: Console, monitor: Monitor
 ) -> AsyncIterator[httpx.AsyncClient]:
     """An operator's browser, as Envoy would pass it on."""
-    app = gateway.application(settings, routes, traffic, gateway_database, iam)
+    app = gateway.application(settings, routes, gateway_database, console)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app),
         base_url="http://127.0.0.1:8000",
@@ -86,7 +116,10 @@ async def browser(
 async def plane(postgres: Postgres) -> AsyncIterator[Plane]:
     """The control plane as it runs, with the default routes of the demo served."""
     name = await postgres.make_database()
-    async with control_plane(postgres.url(name)) as running:
+    async with (
+        control_plane(postgres.url(name)) as running,
+        monitors.answering(running.door.settings, monitors.busy()) as running.monitor,
+    ):
         supervise(running.door.settings, children(envoy="ready", gateway="ready", postgres_front="ready"))
         code, _, err = await running.banyan("route", "ls")
         assert code == 0, err

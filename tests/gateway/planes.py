@@ -15,6 +15,7 @@ from banyan import cli
 from banyan.infra import http
 from tests.gateway.envoy.fronts import Front
 from tests.gateway.envoy.people import Iam, people
+from tests.gateway.monitors import Monitor
 
 
 @dataclass(slots=True)
@@ -25,6 +26,7 @@ class Plane:
     database_url: str
     iam: Iam
     process: asyncio.subprocess.Process | None = None
+    monitor: Monitor | None = None
     listener: socket.socket = field(init=False)
 
     def __post_init__(self) -> None:

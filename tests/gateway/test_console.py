@@ -7,9 +7,13 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 
+from banyan.clients.monitor import MonitorClient
+from banyan.gateway.adapters.monitoring import Monitoring
 from banyan.gateway.domain.routes import Route
 from banyan.gateway.domain.traffic import Totals, Traffic
+from banyan.gateway.http.console import Console
 from banyan.gateway.operations.routes import Routes
+from banyan.infra.identity import Verifier
 from banyan.infra.postgres import Database, DatabaseAway
 from banyan.infra.settings import Settings
 from banyan.processes import gateway
@@ -97,11 +101,15 @@ async def test_outside_the_demo_it_opens_for_the_operator_as_well(
     routes: Routes, traffic: Traffic, gateway_database: Database, settings: Settings, iam: Iam
 ) -> None:
     serious = Settings.read({"BANYAN_DATA": str(settings.data), "BANYAN_LEGACY_URL": "http://127.0.0.1:1"})
-    app = gateway.application(serious, routes, traffic, gateway_database, iam)
+    monitoring = Monitoring(MonitorClient(serious))
+    verifier = Verifier(iam, serious)
+    console = Console(serious, routes, traffic, gateway_database, monitoring, verifier, is_over=lambda _: False)
+    app = gateway.application(serious, routes, gateway_database, console)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://school.test") as client:
         told = {"x-forwarded-for": "203.0.113.9", **passed_on(iam), **as_somebody(iam, roles="operator")}
         assert (await client.get(CONSOLE, headers={"accept": "text/html", **told})).status_code == 200
         assert (await client.get(CONSOLE)).status_code == 303
+    await monitoring.close()
 
 
 async def test_the_buttons_move_a_route_and_lead_back(
@@ -232,7 +240,7 @@ async def test_the_charts_are_well_formed_and_say_what_they_draw(browser: httpx.
         assert all(re.fullmatch(r"(M[\d.]+ [\d.]+(L[\d.]+ [\d.]+)*)+", path.get("d", "")) for path in paths)
     assert "now 20.0, highest 20.0 per second" in page
     assert "old 1.0, new 0.0" in page
-    assert page.count("<table") == 3
+    assert page.count("<table") == 5
 
 
 async def test_without_postgres_it_shows_the_last_table_and_locks_the_buttons(
@@ -283,4 +291,4 @@ async def test_the_fragment_has_the_same_parts_as_the_page(browser: httpx.AsyncC
     page, fragment = (await browser.get(CONSOLE)).text, (await browser.get(f"{CONSOLE}/now")).text
 
     assert sorted(part.findall(page)) == sorted(part.findall(fragment))
-    assert len(part.findall(page)) == 7
+    assert len(part.findall(page)) == 9

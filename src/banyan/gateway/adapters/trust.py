@@ -94,6 +94,11 @@ class Trust:
             self._read_from = known.jwks
         return self._public.get(kid)
 
+    def is_over(self, session_id: str) -> bool:
+        """Whether iam has said that this session has ended before its token did."""
+        known = self._load() if self._known is None else self._known
+        return session_id in known.ended
+
     async def close(self) -> None:
         await self._iam.close()
 

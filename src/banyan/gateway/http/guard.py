@@ -7,7 +7,7 @@ from fastapi import Request
 from banyan.contracts.identity import Permission
 from banyan.gateway.operations.routes import Routes
 from banyan.infra import identity
-from banyan.infra.identity import Verifier
+from banyan.infra.identity import Caller, Verifier
 
 _SIGN_IN = "/login"
 _SIGN_IN_OF_OURS = "/_banyan/login"
@@ -18,9 +18,9 @@ class Guard:
         self._operator = identity.required(verifier, Permission.OPERATE)
         self._routes = routes
 
-    async def check(self, request: Request) -> None:
-        """Raises SignedOut, NotPermitted, and ForeignPage for a write that another site's page has sent."""
-        await self._operator(request)
+    async def check(self, request: Request) -> Caller:
+        """Who asks. Raises SignedOut, NotPermitted, and ForeignPage for a write that another site's page has sent."""
+        return await self._operator(request)
 
     def sign_in_for(self, page: str) -> str:
         """Where to sign in and come back from: the usual page, or Banyan's own where that one is the old site's."""

@@ -1,23 +1,18 @@
-"""What the console shows, gathered from what the control plane knows; it needs no database to be there."""
+"""What the console shows of the control plane itself; it needs no database to be there."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from banyan.contracts.gateway import RouteChange, RouteRow, Side
 from banyan.gateway import queries
 from banyan.gateway.domain import routes as rules
 from banyan.gateway.domain.traffic import SIDES, Traffic
-from banyan.gateway.http.charts import Chart, chart
+from banyan.gateway.http.console.charts import Chart, chart
+from banyan.gateway.http.console.figures import clock
 from banyan.gateway.operations.routes import Routes
-from banyan.infra.pages import KOREA
 from banyan.infra.postgres import DatabaseAway
 from banyan.infra.settings import Settings
-from banyan.infra.supervisor import state
-from banyan.infra.supervisor.state import ChildState
-
-Group = Literal["door", "old", "new", "data"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +27,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    at: str
-    url: str
-    version: str
     legacy: str
-    processes: dict[Group, list[ChildState]]
-    troubled: list[ChildState]
-    supervised: bool
     lines: list[Line] | None
     rest: Side
     revision: int | None
@@ -48,7 +37,6 @@ class View:
     refused: str | None
     serving: str | None
     pending: bool
-    kill_switch: bool
     requests: Chart
     p99: Chart
     errors: dict[Side, float]
@@ -58,19 +46,10 @@ class View:
 def gather(
     settings: Settings, routes: Routes, traffic: Traffic, *, changes: Sequence[RouteChange] | None, now: datetime
 ) -> View:
-    """Everything on the page, as it is now."""
-    living = state.read_living(settings)
-    children = living.processes if living else []
+    """The route table and its traffic, as they are now."""
     points = {side: traffic.points(side) for side in SIDES}
-    latest = {side: points[side][-1].errors if points[side] else 0.0 for side in SIDES}
     return View(
-        at=clock(now),
-        url=settings.url,
-        version=living.version if living else "",
         legacy=settings.legacy_url,
-        processes=_grouped(children),
-        troubled=[child for child in children if child.state != "ready"],
-        supervised=living is not None,
         lines=_lines(routes),
         rest="new" if settings.no_legacy else "old",
         revision=routes.known.revision if routes.known else None,
@@ -80,23 +59,17 @@ def gather(
         refused=routes.refused,
         serving=routes.applied.version if routes.applied else None,
         pending=routes.applied.pending if routes.applied else False,
-        kill_switch=routes.kill_switch_is_on(),
-        requests=chart(points, lambda point: point.requests, now=now, clock=clock),
-        p99=chart(points, lambda point: point.p99, now=now, clock=clock),
-        errors=latest,
+        requests=chart(
+            {side: [(point.at, point.requests) for point in found] for side, found in points.items()},
+            now=now,
+            clock=clock,
+        ),
+        p99=chart(
+            {side: [(point.at, point.p99) for point in found] for side, found in points.items()}, now=now, clock=clock
+        ),
+        errors={side: points[side][-1].errors if points[side] else 0.0 for side in SIDES},
         changes=changes,
     )
-
-
-def clock(at: datetime) -> str:
-    """The time of day, to the second."""
-    return f"{at.astimezone(KOREA):%H:%M:%S}"
-
-
-def since(at: datetime, now: datetime) -> str:
-    """A time that does not change while it is looked at: of today the time, of earlier the date as well."""
-    local, today = at.astimezone(KOREA), now.astimezone(KOREA).date()
-    return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%m-%d %H:%M}"
 
 
 def _lines(routes: Routes) -> list[Line] | None:
@@ -112,18 +85,3 @@ def _lines(routes: Routes) -> list[Line] | None:
         )
         for row in queries.route_rows(routes.known.routes)
     ]
-
-
-def _grouped(children: Sequence[ChildState]) -> dict[Group, list[ChildState]]:
-    groups: dict[Group, list[ChildState]] = {"door": [], "old": [], "new": [], "data": []}
-    for child in children:
-        groups[_group(child)].append(child)
-    return groups
-
-
-def _group(child: ChildState) -> Group:
-    if child.kind == "postgres":
-        return "data"
-    if child.kind == "envoy" or child.name == "gateway":
-        return "door"
-    return "old" if child.name == "old-site" else "new"

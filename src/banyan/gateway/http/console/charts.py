@@ -1,25 +1,25 @@
-"""Line charts of the two sides as geometry; the template draws them, with the same figures as a table beside."""
+"""Line charts as geometry; the template draws them, with the same figures as a table beside."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from banyan.gateway.domain.routes import Side
-from banyan.gateway.domain.traffic import KEPT, SIDES, Point
-
 WIDTH, HEIGHT = 560, 132
+SMALL_WIDTH, SMALL_HEIGHT = 160, 32
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 8, 20
+KEPT = timedelta(minutes=5)
 _STEP = timedelta(seconds=2)
 _ROWS_EVERY = timedelta(minutes=1)
 
-Figure = Callable[[Point], float | None]
+Samples = Sequence[tuple[datetime, float | None]]
+Place = Callable[[datetime, float], tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """`path` is SVG path data, in pieces where there was nothing to measure; `end` is its last point, if it is now."""
 
-    side: Side
+    name: str
     path: str
     end: tuple[float, float] | None
     now: float | None
@@ -37,15 +37,13 @@ class Chart:
     lines: list[Line]
     ticks: list[Tick]
     minutes: list[Tick]
-    rows: list[tuple[str, dict[Side, float | None]]]
+    rows: list[tuple[str, dict[str, float | None]]]
 
 
-def chart(
-    points: Mapping[Side, Sequence[Point]], figure: Figure, *, now: datetime, clock: Callable[[datetime], str]
-) -> Chart:
-    """The last five minutes of one figure, both sides on one scale."""
-    series = {side: _every_step(points[side], figure, now=now) for side in SIDES}
-    top = _nice(max((value for line in series.values() for _, value in line if value is not None), default=0))
+def chart(series: Mapping[str, Samples], *, now: datetime, clock: Callable[[datetime], str]) -> Chart:
+    """The last five minutes of one figure, all lines on one scale."""
+    steps = {name: _every_step(samples, now=now) for name, samples in series.items()}
+    top = _nice(max((value for line in steps.values() for _, value in line if value is not None), default=0))
     inner = HEIGHT - TOP - BOTTOM
 
     def place(at: datetime, value: float) -> tuple[float, float]:
@@ -53,23 +51,32 @@ def chart(
         return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1), round(TOP + inner * (1 - value / top), 1)
 
     return Chart(
-        lines=[_line(side, series[side], place) for side in SIDES],
+        lines=[_line(name, line, place) for name, line in steps.items()],
         ticks=[Tick(TOP + inner * (1 - part / 2), _short(top * part / 2)) for part in (0, 1, 2)],
         minutes=[Tick(place(now - timedelta(minutes=ago), 0)[0], str(-ago)) for ago in (5, 4, 3, 2, 1, 0)],
-        rows=_rows(points, figure, now=now, clock=clock),
+        rows=_rows(series, now=now, clock=clock),
     )
 
 
-def _every_step(points: Sequence[Point], figure: Figure, *, now: datetime) -> list[tuple[datetime, float | None]]:
+def small(samples: Samples, *, now: datetime) -> Line:
+    """The last five minutes of one figure on a strip without a scale."""
+    steps = _every_step(samples, now=now)
+    top = _nice(max((value for _, value in steps if value is not None), default=0))
+
+    def place(at: datetime, value: float) -> tuple[float, float]:
+        share = 1 - (now - at) / KEPT
+        return round(share * (SMALL_WIDTH - 6), 1), round(3 + (SMALL_HEIGHT - 6) * (1 - value / top), 1)
+
+    return _line("", steps, place)
+
+
+def _every_step(samples: Samples, *, now: datetime) -> list[tuple[datetime, float | None]]:
     """The mean of each step, oldest first; steps are counted from the epoch, so a point never changes later."""
     steps: dict[int, list[float]] = {}
-    for point in points:
-        if point.at <= now - KEPT:
+    for at, value in samples:
+        if at <= now - KEPT:
             continue
-        value = figure(point)
-        steps.setdefault(int(point.at.timestamp() // _STEP.total_seconds()), []).extend(
-            [] if value is None else [value]
-        )
+        steps.setdefault(int(at.timestamp() // _STEP.total_seconds()), []).extend([] if value is None else [value])
     return [
         (
             min(now, datetime.fromtimestamp((step + 1) * _STEP.total_seconds(), now.tzinfo)),
@@ -79,9 +86,7 @@ def _every_step(points: Sequence[Point], figure: Figure, *, now: datetime) -> li
     ]
 
 
-def _line(
-    side: Side, series: Sequence[tuple[datetime, float | None]], place: Callable[[datetime, float], tuple[float, float]]
-) -> Line:
+def _line(name: str, series: Samples, place: Place) -> Line:
     path = ""
     drawing = False
     for at, value in series:
@@ -91,7 +96,7 @@ def _line(
         drawing = value is not None
     latest = series[-1][1] if series else None
     return Line(
-        side,
+        name,
         path,
         end=place(series[-1][0], latest) if latest is not None else None,
         now=latest,
@@ -100,16 +105,15 @@ def _line(
 
 
 def _rows(
-    points: Mapping[Side, Sequence[Point]], figure: Figure, *, now: datetime, clock: Callable[[datetime], str]
-) -> list[tuple[str, dict[Side, float | None]]]:
+    series: Mapping[str, Samples], *, now: datetime, clock: Callable[[datetime], str]
+) -> list[tuple[str, dict[str, float | None]]]:
     rows = []
     for ago in range(int(KEPT / _ROWS_EVERY)):
         end = now - ago * _ROWS_EVERY
-        means: dict[Side, float | None] = {}
-        for side in SIDES:
-            inside = [figure(point) for point in points[side] if end - _ROWS_EVERY < point.at <= end]
-            values = [value for value in inside if value is not None]
-            means[side] = sum(values) / len(values) if values else None
+        means: dict[str, float | None] = {}
+        for name, samples in series.items():
+            values = [value for at, value in samples if end - _ROWS_EVERY < at <= end and value is not None]
+            means[name] = sum(values) / len(values) if values else None
         rows.append((f"{clock(end - _ROWS_EVERY)} – {clock(end)}", means))
     return rows
 
