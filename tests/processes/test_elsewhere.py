@@ -1,4 +1,4 @@
-"""A context on somebody else's PostgreSQL, by its URL."""
+"""A context on somebody else's PostgreSQL, by its URL, as docs/guides/another-database.md says."""
 
 import asyncio
 import json
