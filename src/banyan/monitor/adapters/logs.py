@@ -8,7 +8,7 @@ import stat
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from banyan.contracts.monitor import LogLine, LogPage
@@ -20,8 +20,6 @@ from banyan.monitor.domain.loglines import ACCESS, Search
 _FILE = re.compile(r"(?P<log>[a-z0-9][a-z0-9-]{0,60})\.log(\.(?P<number>[0-9]{1,4}))?")
 _BLOCK = 65_536
 _LONGEST_LINE = 262_144
-_MOST_BYTES = 24_000_000
-_MOST_SECONDS = 1.5
 _EVERY = 256
 
 Place = tuple[int, int]
@@ -29,13 +27,15 @@ Place = tuple[int, int]
 
 
 class Logs:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, most_bytes: int = 24_000_000, most_seconds: float = 1.5) -> None:
         self._folder = folder
+        self._most_bytes = most_bytes
+        self._most_seconds = most_seconds
 
     def page(self, search: Search, *, process: str, after: str | None, limit: int) -> LogPage:
         """Reads files, so it takes its time. Raises CursorNotOurs."""
         places = _places(after)
-        budget = _Budget()
+        budget = _Budget(self._most_bytes, time.monotonic() + self._most_seconds)
         readers = [
             _Backwards(log, files, places.get(log), budget, fresh=after is None)
             for log, files in sorted(self._files().items())
@@ -72,8 +72,8 @@ class Logs:
 class _Budget:
     """Of one request."""
 
-    left: int = _MOST_BYTES
-    until: float = field(default_factory=lambda: time.monotonic() + _MOST_SECONDS)
+    left: int
+    until: float
     spent: bool = False
 
     def take(self, size: int) -> bool:
