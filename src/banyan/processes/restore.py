@@ -15,6 +15,7 @@ from banyan.infra.backup.archive import Reader
 from banyan.infra.backup.manifest import Base, Dump, Manifest
 from banyan.infra.backup.places import Place
 from banyan.infra.backup.target import Target
+from banyan.infra.embedded import Privileges
 from banyan.infra.settings import Settings
 from banyan.kit.errors import Refused
 from banyan.messaging import republishing
@@ -71,8 +72,7 @@ async def restore(
         await trees.unpack(reader.read(contents.FILES), draft.data, contents.FILES)
         await trees.unpack(reader.read(contents.OBJECTS), draft.objects, contents.OBJECTS)
         draft.make_folders()
-        for base in reader.manifest.bases:
-            await _lay_out(settings, draft, reader, base, moment, tell)
+        await _lay_out_all(settings, draft, reader, moment, tell)
         async with servers_running(draft, lambda _: None, make=True):
             for dump in reader.manifest.dumps:
                 await _fill(draft, reader, dump, tell)
@@ -110,15 +110,32 @@ def _check_moment(settings: Settings, kept: Manifest, moment: datetime | None) -
             raise bases.TooEarly(moment, base.ended_at)
 
 
+async def _lay_out_all(
+    settings: Settings, draft: Settings, reader: Reader, moment: datetime | None, tell: Tell
+) -> None:
+    rights = await asyncio.to_thread(embedded.privileges, draft)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for base in reader.manifest.bases:
+                tasks.create_task(_lay_out(settings, draft, rights, reader, base, moment, tell))
+    except ExceptionGroup as faults:
+        raise faults.exceptions[0] from None
+
+
 async def _lay_out(
-    settings: Settings, draft: Settings, reader: Reader, base: Base, moment: datetime | None, tell: Tell
+    settings: Settings,
+    draft: Settings,
+    rights: Privileges,
+    reader: Reader,
+    base: Base,
+    moment: datetime | None,
+    tell: Tell,
 ) -> None:
     """A server's files as they were copied, and from there to the moment."""
     server = next(server for server in databases.SERVERS if server.name == base.server)
     folder = embedded.data_folder(draft, server)
     await trees.unpack(reader.read(base.file), folder, base.file)
     await bases.check(folder, base.file)
-    rights = await asyncio.to_thread(embedded.privileges, draft)
     await bases.recover(draft, server, base, rights, archive=settings, moment=moment)
     tell(f"  restored {base.server:<16} every file as copied, as of {moment or base.ended_at:%F %T %Z}")
 

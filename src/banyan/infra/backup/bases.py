@@ -121,6 +121,16 @@ async def recover(
                 await process.wait()
     if process.returncode not in (0, -signal.SIGINT):
         raise RecoveryFailed(server.name, f"it ended with exit code {process.returncode}")
+    _have_branch_archived(embedded.data_folder(settings, server))
+
+
+def _have_branch_archived(folder: Path) -> None:
+    """Where the branch begins is for the archive, but only once somebody really starts this server: a restore that was
+    cut off or only tried would lead the next one astray."""
+    status = folder / "pg_wal" / "archive_status"
+    for history in (folder / "pg_wal").glob("*.history"):
+        if not (status / f"{history.name}.done").exists():
+            (status / f"{history.name}.ready").touch(mode=0o600)
 
 
 async def _is_writable(settings: Settings, server: Server) -> bool:

@@ -2,7 +2,9 @@
 disk; while that is there nothing starts on it, so a restore that was cut off is run again and no more."""
 
 import json
+import os
 import shutil
+import stat
 from pathlib import Path
 
 from banyan.infra.backup.places import sync_folder
@@ -44,6 +46,8 @@ class Target:
         """Take the folder and clear away what a cut-off restore left. Raises TargetNotEmpty, AlreadyRunning."""
         self._made_data = not self._data.exists()
         self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.getuid() == 0:  # PostgreSQL may have to run as somebody else, and passes through here
+            self._data.chmod(stat.S_IMODE(self._data.stat().st_mode) | 0o011)
         self._lock = DataFolderLock(self._settings)
         self._lock.take(restoring=True)
         self.check()

@@ -1,0 +1,239 @@
+"""A backup's files: a half, changed, exchanged or newer one is refused, and the refusal names the file."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from banyan.infra.backup import manifest, sealing
+from banyan.infra.backup.archive import Reader, Writer
+from banyan.infra.backup.manifest import Damaged, DigestDiffers, Manifest, NewerFormat, NoBackup
+from banyan.infra.backup.places import Folder, PlaceTaken
+from banyan.infra.backup.sealing import PassphraseNeeded, PassphraseWrong, Seal
+
+FILES = {"databases/learning.dump": b"rows " * 1000, "files.tar": os.urandom(3000), "objects.tar": b""}
+
+
+async def chunks(content: bytes, size: int = 700) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), size):
+        yield content[start : start + size]
+
+
+def described(writer: Writer) -> Manifest:
+    now = datetime.now(UTC)
+    return Manifest(
+        format=manifest.FORMAT,
+        kind="logical",
+        banyan="1",
+        machine="m",
+        begun_at=now,
+        ended_at=now,
+        republish_since=now,
+        folder=writer.folder,
+        dumps=[],
+        bases=[],
+        files=writer.files,
+    )
+
+
+async def write(path: Path, passphrase: str | None = None) -> str:
+    place = Folder(path)
+    await place.begin()
+    writer = Writer(place, passphrase)
+    for name, content in FILES.items():
+        await writer.add(name, chunks(content))
+    return await writer.finish(described(writer))
+
+
+async def read(path: Path, passphrase: str | None = None, digest: str | None = None) -> dict[str, bytes]:
+    reader = await Reader.open(Folder(path), passphrase=passphrase, digest=digest)
+    await reader.check()
+    return {name: b"".join([chunk async for chunk in reader.read(name)]) for name in FILES}
+
+
+@pytest.mark.parametrize("passphrase", [None, "a horse"])
+async def test_what_was_written_is_read_and_readable_by_its_owner_only(tmp_path: Path, passphrase: str | None) -> None:
+    digest = await write(tmp_path / "b", passphrase)
+
+    assert await read(tmp_path / "b", passphrase, digest) == FILES
+    stored = [path for path in (tmp_path / "b").rglob("*") if path.is_file()]
+    assert {path.stat().st_mode & 0o077 for path in stored} == {0}
+    clear = [path for path in stored if b"rows rows" in path.read_bytes()]
+    assert bool(clear) == (passphrase is None)
+
+
+async def test_any_byte_that_differs_and_any_end_that_is_missing_is_found(tmp_path: Path) -> None:
+    await write(tmp_path / "b")
+    names = [str(path.relative_to(tmp_path / "b")) for path in (tmp_path / "b").rglob("*") if path.is_file()]
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        name=st.sampled_from(names), where=st.floats(0, 1, exclude_max=True), cut=st.booleans(), bit=st.integers(0, 7)
+    )
+    def found(name: str, where: float, cut: bool, bit: int) -> None:
+        path = tmp_path / "b" / name
+        whole = path.read_bytes()
+        if not whole:
+            return
+        at = int(where * len(whole))
+        path.write_bytes(whole[:at] if cut else whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :])
+        try:
+            refused = run_read(tmp_path / "b")
+        finally:
+            path.write_bytes(whole)
+        named = "manifest" if name.startswith("manifest") else name
+        assert refused.startswith(named), (refused, name)
+
+    found()
+    assert await read(tmp_path / "b") == FILES
+
+
+def run_read(path: Path) -> str:
+    """The refusal's words; hypothesis calls from inside a running loop, so another thread has one of its own."""
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
+
+    def refused() -> str:
+        with pytest.raises((Damaged, NewerFormat)) as told:
+            asyncio.run(read(path))
+        return "manifest" if isinstance(told.value, NewerFormat) else str(told.value)
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(refused).result()
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+async def test_a_file_that_is_missing_is_named(tmp_path: Path, name: str) -> None:
+    await write(tmp_path / "b")
+    (tmp_path / "b" / name).unlink()
+
+    with pytest.raises(Damaged, match=name):
+        await read(tmp_path / "b")
+
+
+async def test_whoever_changes_everything_is_found_by_the_digest(tmp_path: Path) -> None:
+    digest = await write(tmp_path / "b")
+    FILES_BEFORE = FILES["objects.tar"]
+    FILES["objects.tar"] = b"something else"
+    try:
+        other = await write(tmp_path / "forged")
+    finally:
+        FILES["objects.tar"] = FILES_BEFORE
+
+    assert other != digest
+    with pytest.raises(DigestDiffers, match=digest):
+        await read(tmp_path / "forged", digest=digest)
+
+
+async def test_a_newer_format_is_refused_and_says_what_to_do(tmp_path: Path) -> None:
+    await write(tmp_path / "b")
+    path = tmp_path / "b" / manifest.PLAIN
+    known = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**known, "format": 2, "what": "nobody knows"}))
+
+    with pytest.raises(NewerFormat, match="newer Banyan"):
+        await read(tmp_path / "b")
+
+
+async def test_a_folder_without_a_manifest_is_no_backup(tmp_path: Path) -> None:
+    await write(tmp_path / "b")
+    (tmp_path / "b" / manifest.PLAIN).unlink()
+
+    for nothing in (tmp_path / "b", tmp_path / "nowhere"):
+        with pytest.raises(NoBackup):
+            await read(nothing)
+
+
+async def test_a_wrong_passphrase_and_none_are_told_apart(tmp_path: Path) -> None:
+    await write(tmp_path / "b", "a horse")
+
+    with pytest.raises(PassphraseWrong):
+        await read(tmp_path / "b", "a Horse")
+    with pytest.raises(PassphraseNeeded, match="BANYAN_BACKUP_PASSPHRASE"):
+        await read(tmp_path / "b")
+
+
+async def test_sealed_content_can_be_neither_changed_cut_off_nor_moved(tmp_path: Path) -> None:
+    seal = Seal("a horse")
+    content = os.urandom(3 * 256 * 1024)  # the last of three frames is full
+    sealed = b"".join([chunk async for chunk in seal.seal("x", chunks(content, 100_000))])
+    frame = 256 * 1024 + 16
+    frames = [sealed[start : start + frame] for start in range(sealing.HEADER, len(sealed), frame)]
+    head = sealed[: sealing.HEADER]
+
+    async def opened(stored: bytes, name: str = "x") -> bytes:
+        return b"".join([chunk async for chunk in seal.unseal(name, chunks(stored, 65_536))])
+
+    assert len(frames) == 3
+    assert await opened(sealed) == content
+    wrong = {
+        "a byte less": sealed[:-1],
+        "a frame less": head + frames[0] + frames[1],
+        "frames exchanged": head + frames[1] + frames[0] + frames[2],
+        "a frame twice": head + frames[0] + frames[0] + frames[2],
+        "something behind": sealed + b"!",
+        "another beginning": b"X" + sealed[1:],
+        "nothing": b"",
+        "the head only": head,
+    }
+    for what, stored in wrong.items():
+        with pytest.raises(PassphraseWrong):
+            print(what, len(await opened(stored)))
+    with pytest.raises(PassphraseWrong):
+        await opened(sealed, name="y")
+
+
+async def test_a_backup_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "mine").write_text("mine")
+
+    with pytest.raises(PlaceTaken):
+        await write(tmp_path / "b")
+    assert (tmp_path / "b" / "mine").read_text() == "mine"
+
+
+async def test_a_killed_backup_leaves_nothing_that_counts_and_the_next_one_clears_it_away(tmp_path: Path) -> None:
+    script = (
+        "import asyncio, os\nfrom pathlib import Path\nfrom banyan.infra.backup.places import Folder\n"
+        "async def parts():\n    yield b'half'\n    os.kill(os.getpid(), 9)\n"
+        f"async def main():\n    place = Folder(Path({str(tmp_path / 'b')!r}))\n    await place.begin()\n"
+        "    await place.put('files.tar', parts())\nasyncio.run(main())\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", script], check=False)
+    left = list(tmp_path.iterdir())
+
+    assert killed.returncode == -9
+    assert len(left) == 1
+    assert left[0].name.endswith(".partial")
+    await write(tmp_path / "b")
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_disk_that_is_full_in_the_middle_is_a_clear_error_and_leaves_nothing() -> None:
+    with tempfile.TemporaryDirectory(prefix="by-", dir="/tmp") as folder:
+        script = (
+            "import asyncio\nfrom pathlib import Path\nfrom banyan.infra.backup.places import Folder, NoRoom\n"
+            "async def parts():\n    for _ in range(9):\n        yield bytes(50_000)\n"
+            f"async def main():\n    place = Folder(Path({folder!r}) / 'b')\n    await place.begin()\n"
+            "    try:\n        await place.put('files.tar', parts())\n"
+            "    except NoRoom as fault:\n        await place.abandon()\n        print(fault)\nasyncio.run(main())\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            check=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+        )
+
+        assert "There is no room for this" in done.stdout
+        assert list(Path(folder).iterdir()) == []
