@@ -1,9 +1,9 @@
 """What every request meets first: its id goes to the log, its body is bounded, and what went wrong is written down."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -50,8 +50,10 @@ class Edge:
         settings: Settings,
         busy: Callable[[Request], Response],
         broken: Callable[[Request], Response],
+        templates: Mapping[Any, str],
     ) -> None:
         self._app = app
+        self._templates = templates
         self._seats = Seats(settings.in_flight, patience=settings.in_flight_wait)
         self._busy = busy
         self._max_body = settings.max_body
@@ -72,7 +74,7 @@ class Edge:
                 scope, receive, send
             )
             return
-        exchange = _Exchange(scope, receive, send, self._max_body)
+        exchange = _Exchange(scope, receive, send, self._max_body, self._templates)
         if scope["path"] in OF_ITSELF:
             await self._answer(exchange)
             return
@@ -119,6 +121,7 @@ class _Exchange:
         "_receive",
         "_send",
         "_taken",
+        "_templates",
         "counted",
         "endless",
         "fault",
@@ -129,7 +132,7 @@ class _Exchange:
         "status",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, most: int, templates: Mapping[Any, str]) -> None:
         self.scope = scope
         self.status = 0
         self.endless = False
@@ -141,6 +144,7 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._most = most
+        self._templates = templates
         self._taken = 0
         self._ended = False
 
@@ -168,7 +172,7 @@ class _Exchange:
         if self.seats is not None:
             self.seats.give_back()
         method, status = self.scope["method"], self.status
-        route = getattr(self.scope.get("route"), "path", figures.UNMATCHED)
+        route = self._templates.get(self.scope.get("endpoint"), figures.UNMATCHED)
         failed = status >= 500 or status == 0 or self.fault is not None
         figures.LEDGER.request(method, route, status).note(perf_counter() - self.started, failed=failed)
         if self.span is not None:

@@ -15,6 +15,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from banyan.infra import edge
@@ -78,7 +79,8 @@ def application(
     app = FastAPI(
         title=f"Banyan {name}", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, telemetry=_NONE
     )
-    for router in (faces.router(name), *routers):
+    routers = [faces.router(name), *routers]
+    for router in routers:
         app.include_router(router)
 
     ready_checks = list(checks)
@@ -123,7 +125,10 @@ def application(
         from banyan.infra.faults import agent  # no process outside the demo loads it
 
         app.add_middleware(agent.Faulty)
-    app.add_middleware(edge.Edge, settings=settings, busy=busy, broken=broken)
+    templates = {
+        route.endpoint: route.path for router in routers for route in router.routes if isinstance(route, Route)
+    }
+    app.add_middleware(edge.Edge, settings=settings, busy=busy, broken=broken, templates=templates)
     return app
 
 

@@ -132,6 +132,9 @@ def trace_id() -> str | None:
 
 @lru_cache(maxsize=1024)
 def _described(query: str) -> tuple[str, str]:
-    """(first word, one bounded line)"""
+    """(what it does, one bounded line)"""
     text = " ".join(query.split())
-    return text.split(" ", 1)[0][:20].rstrip(";"), text[:_LONGEST_STATEMENT]
+    verb = text.split(" ", 1)[0][:20].rstrip(";").upper()
+    if verb == "WITH":
+        verb = next((word for word in ("INSERT", "UPDATE", "DELETE") if f"{word} " in text), "SELECT")
+    return verb, text[:_LONGEST_STATEMENT]
