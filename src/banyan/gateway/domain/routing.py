@@ -124,6 +124,7 @@ def _own_paths(found: Routing, world: World) -> None:
     people = destinations.new("_people", world, "web", rewrite=("^/_banyan/", "/"))
     entries = [
         *_untraced(found.leading("_health", {"path": "/_banyan/health"}, health)),
+        *_untraced(found.leading("_metrics", {"path": "/_banyan/metrics"}, metrics)),
         *_untraced(found.leading("_console", {"path_separated_prefix": "/_banyan/console"}, console)),
         *_untraced(found.leading("_assets", {"prefix": "/_banyan/assets/"}, web)),
         *_api(found, "_api", "/_banyan/api/v1", world, {}),

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from banyan.contracts.monitor import Now, ProcessNow
 from banyan.monitor.domain import envoys
 from banyan.monitor.domain.meters import Recent
-from banyan.monitor.domain.picture import RELAY, SUPERVISOR, Picture
+from banyan.monitor.domain.picture import MONITOR, RELAY, SUPERVISOR, Picture
 
 Unit = Literal["", "ms", "s", "%", "/s", "B"]
 Values: TypeAlias = dict[str, dict[str, float]]
@@ -117,7 +117,8 @@ def _measure_requests(values: Values, picture: Picture, *, at: datetime) -> None
         values["process.shed"][process] = recent.per_second
     for kind in ("call", "sql"):
         for (process, name), recent in picture.recent(kind, at=at).items():
-            _note(values, kind, f"{process}:{name}", recent)
+            if process != MONITOR:
+                _note(values, kind, f"{process}:{name}", recent)
     sides: dict[str, Recent] = {}
     for (_, cluster), recent in picture.recent("cluster", at=at).items():
         side: str = envoys.side_of(cluster)

@@ -12,7 +12,7 @@ from banyan.monitor.domain.restarts import Restarts
 from banyan.monitor.domain.sights import Cluster, Everybody, Machine, Seen, Usage
 
 KEPT = timedelta(minutes=5)
-BROWSERS, ENVOY, RELAY, SUPERVISOR = "browsers", "envoy", "relay", "supervisor"
+BROWSERS, ENVOY, MONITOR, RELAY, SUPERVISOR = "browsers", "envoy", "monitor", "relay", "supervisor"
 _ANSWERS = 5
 
 # What is counted: who counts, what it is, and the name of the thing; as `sql`, `live`, `bus`.
@@ -154,7 +154,9 @@ class Picture:
     def _arrows(self, names: set[str], *, at: datetime) -> Iterable[Arrow]:
         yield from self._through_envoy(at=at)
         for (process, service), recent in self.recent("call", at=at).items():
-            yield _arrow(process, service, "call", recent)
+            # Whoever looks at the figures must not be in them.
+            if process != MONITOR and service not in (MONITOR, ENVOY):
+                yield _arrow(process, service, "call", recent)
         for (process, database), recent in self.recent("sql", at=at).items():
             server = self._servers.get(database, database)
             yield _arrow(process, server if server in names else database, "sql", recent, label=database)
