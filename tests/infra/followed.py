@@ -70,6 +70,11 @@ class Followed:
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
+    def until_seen(self) -> None:
+        """Until the supervisor has looked at everything that is written by now."""
+        position = self.run("SELECT (pg_current_wal_flush_lsn() - '0/0')::bigint")
+        self.until(lambda: self.now()["look"]["position"] >= position)
+
     def now(self) -> dict[str, Any]:
         core: dict[str, Any] = next(server for server in self.ask("servers")["servers"] if server["name"] == "core")
         return core

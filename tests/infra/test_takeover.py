@@ -116,10 +116,10 @@ def test_what_an_asynchronous_replica_had_not_received_is_lost_and_said(start: S
     core.signal_replica(signal.SIGSTOP, only="walreceiver")
     for _ in range(20):
         core.run(ONE)
-    core.until(lambda: core.now()["look"]["behind"] > 20 * 100)
+    core.until_seen()
     core.lose_primary()
 
-    outcome = core.ask("promote", accept_loss=True)
+    outcome = core.ask("promote")
 
     assert outcome["rescued"] is None
     assert outcome["lost"] > 20 * 100
@@ -133,7 +133,7 @@ def test_a_replica_that_had_stopped_following_is_promoted_only_on_demand(start: 
     core.run("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots")
     core.until(lambda: not core.now()["look"]["streaming"])
     core.run(ONE)
-    core.until(lambda: core.now()["look"]["behind"] > 100)
+    core.until_seen()
     core.lose_primary()
 
     with pytest.raises(control.WishRefused, match=r"had stopped following .* --accept-loss"):

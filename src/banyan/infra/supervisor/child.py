@@ -6,23 +6,24 @@ import os
 import shutil
 import signal
 import socket
-from asyncio.subprocess import PIPE, STDOUT, Process
+from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from banyan.infra.settings import Settings
-from banyan.infra.supervisor import state
+from banyan.infra.supervisor import spawning, state
 from banyan.infra.supervisor.logs import RotatingLog
 from banyan.infra.supervisor.probe import NotReady
 from banyan.infra.supervisor.state import ChildState, Kind, State
+from banyan.infra.supervisor.turns import Turn
 
 _PROBE_EVERY = 1.0
 _PROBE_WHILE_STARTING = 0.05
 _PROBE_TIMEOUT = 5.0
 _DEATHS_BEFORE_FAILING = 4
 _LIVED_LONG = 10.0
-_LONGEST_LINE = 65536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,7 @@ class Child:
         self._wanted = False
         self._reason = ""
         self._running: asyncio.Task[None] | None = None
+        self._next: tuple[Process, asyncio.Task[None], Turn] | None = None
 
     def start(self) -> None:
         self._running = asyncio.create_task(self._keep_running(), name=f"child {self.spec.name}")
@@ -85,6 +87,8 @@ class Child:
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
+        if self._next is not None:
+            self._next[2].close()  # what waits for its turn ends by that
         self._change("stopped", pid=None)
         self._log.close()
 
@@ -102,6 +106,22 @@ class Child:
             self._change("stopping", detail=reason)
             await self._prepare_to_end()
             await self._end_process()
+
+    async def replace(
+        self, reason: str, *, command: list[str] | None = None, version: str | None = None, within: float
+    ) -> None:
+        """As `restart`, but what comes next loads everything first, and nobody waits for that. Raises NotLoaded."""
+        turn = Turn()
+        spec = replace(self.spec, command=command or self.spec.command)
+        process, pump = await self._spawn(spec, turn)
+        try:
+            await turn.loaded(within=within)
+        except BaseException:
+            turn.close()
+            _signal_group(process.pid, signal.SIGKILL)
+            raise
+        self._next = (process, pump, turn)
+        await self.restart(reason, command=spec.command, version=version)
 
     def note_end(self, reason: str) -> None:
         """Why a part of it was ended."""
@@ -145,9 +165,9 @@ class Child:
     async def _run_once(self) -> None:
         spec = self.spec
         self._change("failing" if self.state.state == "failing" else "starting", pid=None, version=spec.version)
-        self._process = process = await self._spawn(spec)
+        process, pump = await self._begin(spec)
+        self._process = process
         self._change(self.state.state, pid=process.pid, detail="")
-        pump = asyncio.create_task(self._pump(process))
         watch = asyncio.create_task(self._watch(process))
         try:
             if self.spec is not spec:  # another command was given while this one was being started
@@ -160,37 +180,18 @@ class Child:
             await asyncio.wait([pump], timeout=1)
             pump.cancel()
 
-    async def _spawn(self, spec: Spec) -> Process:
-        environ = dict(spec.environ)
-        descriptors: tuple[int, ...] = ()
-        if spec.listener is not None:
-            descriptors = (spec.listener.fileno(),)
-            environ["BANYAN_LISTEN_FD"] = str(descriptors[0])
-        return await asyncio.create_subprocess_exec(
-            *dies_with_parent(spec.stop_signal),
-            *spec.command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=PIPE,
-            stderr=STDOUT,
-            env=environ,
-            pass_fds=descriptors,
-            start_new_session=True,
-            restore_signals=False,  # SIGXFSZ stays ignored: a file that may not grow is an error, not a death
-            limit=_LONGEST_LINE,
-        )
+    async def _begin(self, spec: Spec) -> tuple[Process, asyncio.Task[None]]:
+        if self._next is None:
+            return await self._spawn(spec)
+        process, pump, turn = self._next
+        self._next = None
+        turn.give()
+        return process, pump
 
-    async def _pump(self, process: Process) -> None:
-        stream = process.stdout
-        if stream is None:
-            return
-        while True:
-            try:
-                line = await stream.readline()
-            except ValueError:  # longer than the limit: what was buffered is dropped, the rest is a line of its own
-                continue
-            if not line:
-                return
-            self._log.write(line)
+    async def _spawn(self, spec: Spec, turn: Turn | None = None) -> tuple[Process, asyncio.Task[None]]:
+        command = [*dies_with_parent(spec.stop_signal), *spec.command]
+        process = await spawning.spawn(command, spec.environ, listener=spec.listener, turn=turn)
+        return process, asyncio.create_task(spawning.pump(process, self._log))
 
     async def _watch(self, process: Process) -> None:
         """Report readiness, and kill a process that hangs: the loop above then starts another."""
@@ -270,8 +271,20 @@ def dies_with_parent(stop_signal: signal.Signals) -> list[str]:
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:
+    # PostgreSQL's backends lead groups of their own. One that hangs would outlive the rest, and keep the output open.
+    children = _children(pid) if number is signal.SIGKILL else []
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
+    for child in children:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(child, number)
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
 
 
 def _short(fault: Exception) -> str:
