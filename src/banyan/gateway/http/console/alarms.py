@@ -3,14 +3,12 @@
 from collections.abc import Callable
 
 from banyan.contracts.monitor import Alert
-from banyan.gateway.http.console.figures import rate, size, took, waited
+from banyan.gateway.http.console.figures import rate, size, took
 
 _AMOUNTS: dict[str, Callable[[float], str]] = {
     "loop_lag": took,
     "p50": took,
     "p99": took,
-    "silent": waited,
-    "age": waited,
     "memory": lambda value: f"{value:.0f} %",
     "cpu": lambda value: f"{value:.0f} %",
     "in_flight": lambda value: f"{value:.0f} %",
@@ -26,6 +24,11 @@ _AMOUNTS: dict[str, Callable[[float], str]] = {
 def figure(alert: Alert) -> str:
     """`process.silent`, of a rule such as `process.silent > 5s for 0s`."""
     return alert.rule.split(" ", 1)[0][:40]
+
+
+def is_a_wait(alert: Alert) -> bool:
+    """Whether its amount is seconds, to be said as people of a language say them."""
+    return figure(alert).endswith((".silent", ".age"))
 
 
 def amount(alert: Alert) -> str:

@@ -43,13 +43,6 @@ def share(cores: float | None) -> str:
     return "–" if cores is None else f"{100 * cores:.0f} %"
 
 
-def waited(seconds: float) -> str:
-    """How long the oldest has waited: `0 s`, `12 s`, `4 min`, `3 h`."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.0f} h"
-
-
 def clock(at: datetime) -> str:
     """The time of day, to the second."""
     return f"{at.astimezone(KOREA):%H:%M:%S}"

@@ -54,7 +54,15 @@ class Box:
         return self.y + self.height / 2
 
     def port(self, line: Line, *, side: list[Line]) -> float:
-        return self.middle + (side.index(line) - (len(side) - 1) / 2) * _PORT
+        ports = self.ports(side)
+        return self.middle + (ports.index(self._port_of(line)) - (len(ports) - 1) / 2) * _PORT
+
+    def ports(self, side: list[Line]) -> list[Line | str]:
+        """What comes from the right arrives at one port, so that all that is published is one stream."""
+        return list(dict.fromkeys(self._port_of(line) for line in side))
+
+    def _port_of(self, line: Line) -> Line | str:
+        return "published" if line.target == self.name and line in self.right else line
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +151,7 @@ def _join(boxes: Mapping[str, Box], lines: Sequence[Line]) -> None:
         (source.left if backwards else source.right).append(line)
         (target.right if target.column <= source.column else target.left).append(line)
     for box in boxes.values():
-        box.height = max(_LEAST, max(len(box.left), len(box.right)) * _PORT + 12)
+        box.height = max(_LEAST, max(len(box.ports(box.left)), len(box.ports(box.right))) * _PORT + 12)
 
 
 def _place(boxes: Mapping[str, Box], tracks: Mapping[int, Sequence[Line]]) -> float:

@@ -54,7 +54,7 @@ class Console:
         self.watchers = stream.Watchers(self._is_in)
         self._asked: set[asyncio.Task[control.Wish]] = set()
         self._assets = pages.Assets(f"{HOME}/assets", _FOLDER / "assets")
-        said = (figures.clock, figures.since, figures.rate, figures.took, figures.size, figures.share, figures.waited)
+        said = (figures.clock, figures.since, figures.rate, figures.took, figures.size, figures.share)
         of_lines = (lines.moment_of, lines.trace_of, lines.request_of, lines.id_of, lines.link_of)
         self._pages = pages.Pages(
             templates=_FOLDER / "templates",

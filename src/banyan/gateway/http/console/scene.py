@@ -1,9 +1,10 @@
 """The system map with what each box and arrow stands for."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from banyan.contracts.monitor import Arrow, ArrowKind
+from banyan.gateway.http.console import alarms
 from banyan.gateway.http.console import map as drawing
 from banyan.gateway.http.console.processes import Row
 
@@ -26,14 +27,12 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Link:
+    """`mood` is `well`, `idle`, `slow` or `wrong`; `side` whose answers these are, where browsers see them."""
+
     at: drawing.Drawn | None
     arrow: Arrow
     side: drawing.Role | None
-    """Whose answers these are, where browsers see them."""
-
-    @property
-    def mood(self) -> str:
-        return _mood(self.arrow)
+    mood: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,8 @@ class Scene:
 def scene(rows: Sequence[Row], arrows: Sequence[Arrow], *, old_site: bool) -> Scene:
     """`old_site`: there is one, whether or not it is a process of ours."""
     told = [arrow for arrow in arrows if not {arrow.source, arrow.target} & set(_OF_NOBODY)]
+    blamed = {(alarms.process(alert), alarms.other_end(alert)) for row in rows for alert in row.alerts}
+    single = [Link(None, arrow, _side(arrow), _mood(arrow, blamed)) for arrow in sorted(told, key=_key)]
     merged = _merged(told)
     lines = {key: drawing.Line(*key, per_second=arrow.per_second) for key, arrow in merged.items()}
     names = ["browsers", *(["old-site"] if old_site else []), *(row.now.name for row in rows)]
@@ -61,8 +62,10 @@ def scene(rows: Sequence[Row], arrows: Sequence[Arrow], *, old_site: bool) -> Sc
     return Scene(
         height=picture.height,
         boxes=[Box(box, by_name.get(box.name)) for box in picture.boxes],
-        links=[Link(at.get(lines[key]), arrow, _side(arrow)) for key, arrow in sorted(merged.items())],
-        single=[Link(None, arrow, _side(arrow)) for arrow in sorted(told, key=_key)],
+        links=[
+            Link(at.get(lines[key]), arrow, _side(arrow), _worst(single, key)) for key, arrow in sorted(merged.items())
+        ],
+        single=single,
     )
 
 
@@ -92,12 +95,20 @@ def _slower(one: float | None, other: float | None) -> float | None:
     return max((value for value in (one, other) if value is not None), default=None)
 
 
-def _mood(arrow: Arrow) -> str:
+def _mood(arrow: Arrow, blamed: Set[tuple[str, str]]) -> str:
+    """`blamed` are the pairs that an alert is about: who asks, and the service or database that is asked."""
+    if (arrow.source, arrow.label if arrow.kind == "sql" else arrow.target) in blamed:
+        return "wrong"
     if arrow.errors_per_second >= _ERRORS and arrow.errors_per_second >= _SHARE * arrow.per_second:
         return "wrong"
     if arrow.p99_ms is not None and arrow.p99_ms >= _SLOW_MS and arrow.kind != "queue":
         return "slow"
     return "idle" if arrow.per_second <= 0 else "well"
+
+
+def _worst(single: Sequence[Link], key: tuple[str, str, ArrowKind]) -> str:
+    moods = {link.mood for link in single if (link.arrow.source, link.arrow.target, link.arrow.kind) == key}
+    return next(mood for mood in ("wrong", "slow", "well", "idle") if mood in moods)
 
 
 def _side(arrow: Arrow) -> drawing.Role | None:

@@ -10,6 +10,7 @@ from banyan.gateway.http.console.figures import took
 
 WIDTH, NAMES, ROW, TOP = 1200, 400, 26, 30
 MOST_ROWS = 300
+HUES = 6
 _EDGE = 84  # what is written behind a bar that ends last
 _LEAST_BAR = 2.5
 _INDENT, _DEEPEST = 14, 10
@@ -21,6 +22,8 @@ class Bar:
     span: Span
     depth: int
     role: drawing.Role
+    hue: int
+    """Which colour its process has, counted by their first spans."""
     x: float
     y: float
     width: float
@@ -47,7 +50,7 @@ class Waterfall:
     answered: float | None
     """Where the request had its answer, if something went on after that."""
     left_out: int
-    processes: list[tuple[str, drawing.Role]]
+    processes: list[tuple[str, drawing.Role, int]]
 
 
 def waterfall(trace: Trace) -> Waterfall:
@@ -56,11 +59,13 @@ def waterfall(trace: Trace) -> Waterfall:
     whole = max([trace.took_ms, 1.0, *(span.start_ms + span.took_ms for span, _ in shown)])
     scale = (WIDTH - NAMES - _EDGE) / whole
     answered = _answered(trace.spans)
+    hues = {name: number for number, name in enumerate(dict.fromkeys(span.process for span, _ in shown))}
     bars = [
         Bar(
             span,
             depth,
             drawing.role_of(span.process),
+            hues[span.process] % HUES,
             x=round(NAMES + max(0.0, span.start_ms) * scale, 1),
             y=TOP + number * ROW,
             width=round(max(_LEAST_BAR, span.took_ms * scale), 1),
@@ -70,14 +75,13 @@ def waterfall(trace: Trace) -> Waterfall:
         for number, (span, depth) in enumerate(shown)
     ]
     goes_on = any(bar.after for bar in bars)
-    names = dict.fromkeys((span.process, drawing.role_of(span.process)) for span, _ in shown)
     return Waterfall(
         height=TOP + len(bars) * ROW + 8,
         bars=bars,
         ticks=[Tick(round(NAMES + at * scale, 1), took(at) if at else "0") for at in _ticks(whole)],
         answered=round(NAMES + answered * scale, 1) if goes_on and answered is not None else None,
         left_out=len(ordered) - len(shown),
-        processes=list(names),
+        processes=[(name, drawing.role_of(name), hue % HUES) for name, hue in hues.items()],
     )
 
 
