@@ -1,11 +1,12 @@
 """What somebody is told of an incident, in words."""
 
+import hashlib
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from banyan.contracts.monitor import Alert
-from banyan.monitor.domain.incidents import Incident, Part
+from banyan.monitor.domain.incidents import Delivery, Incident, Part
 from banyan.monitor.domain.measures import FIGURES, Unit
 
 
@@ -31,6 +32,12 @@ def body(incident: Incident, part: Part, *, url: str) -> str:
         lines.append(f"over    {_moment(incident.over_at)}")
     lines += ["", f"Console: {url}/_banyan/console"]
     return "\n".join(lines) + "\n"
+
+
+def delivery_id(incident: Incident, delivery: Delivery) -> str:
+    """The same at every attempt, another one for everybody else."""
+    to = hashlib.sha256(str(delivery.to).encode()).hexdigest()[:8]
+    return f"{incident.id}-{delivery.part}-{to}"
 
 
 def document(incident: Incident, part: Part, *, url: str) -> dict[str, Any]:

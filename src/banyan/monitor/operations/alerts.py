@@ -98,7 +98,7 @@ class Alerts:
 
     async def _deliver(self, incident: Incident, delivery: Delivery) -> None:
         message = Message(
-            id=f"{incident.id}-{delivery.part}",
+            id=notices.delivery_id(incident, delivery),
             subject=notices.subject(incident, delivery.part),
             body=notices.body(incident, delivery.part, url=self._url),
             document=notices.document(incident, delivery.part, url=self._url),
