@@ -46,14 +46,14 @@ def test_a_newcomer_does_what_the_readme_says() -> None:
 
         assert "Stopping ..." in log.read_text()
         assert someone.processes() == {}
-        said = someone.run(README[1] + ' ARGS="tests/demo tests/infra/test_embedded.py"', seconds=200)
+        said = someone.run(README[1] + ' ARGS="tests/demo tests/infra/test_embedded.py"', seconds=400)
         assert re.search(r"\d+ passed", said), said[-2000:]
         assert "failed" not in said
 
 
 def first_five_minutes(someone: Newcomer, url: str) -> None:
-    someone.run(README[2], seconds=60)
-    sides = {path: someone.run(f"curl -s -o /dev/null -D - {url}{path}", seconds=20) for path in ("/", "/courses")}
+    someone.run(README[2], seconds=400)
+    sides = {path: someone.run(f"curl -s -o /dev/null -D - {url}{path}", seconds=60) for path in ("/", "/courses")}
     assert "x-banyan-side: old" in sides["/"]
     assert "x-banyan-side: new" in sides["/courses"]
 
