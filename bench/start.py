@@ -1,14 +1,18 @@
-"""How long `banyan up --demo` takes to start and to stop, and what it holds in memory at rest."""
+"""How long `banyan up --demo` takes to start and to stop, and what it holds in memory, at rest and under load."""
 
 import shutil
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import machine, site
+from bench import learners, load, machine, site
 from bench.figures import median
 from bench.report import Goal, Plan, Section, Table, figure
 
 REST_SECONDS = 5.0
+LOAD_SECONDS = 5.0
+CONNECTIONS = 16
+PAGES = ("/", "/courses", "/courses?price=free", "/_banyan/api/v1/courses")
 WARM_GOAL, COLD_GOAL = 10, 30
 
 
@@ -16,7 +20,7 @@ def run(plan: Plan, folder: Path) -> Section:
     cold: list[float] = []
     warm: list[float] = []
     stop: list[float] = []
-    memory: dict[str, list[float]] = {}
+    memory = Memory()
     for number in range(2 if plan.quick else 3):
         data = folder / f"data-{number}"
         cold.append(_start_and_stop(data, stop))
@@ -44,17 +48,39 @@ def run(plan: Plan, folder: Path) -> Section:
     return section
 
 
-def _start_and_stop(data: Path, stop: list[float], memory: dict[str, list[float]] | None = None) -> float:
-    """Seconds to ready. With `memory`, also how much each process holds after some rest."""
+@dataclass(slots=True)
+class Memory:
+    """MiB of each process, once for each start."""
+
+    rest: dict[str, list[float]] = field(default_factory=dict)
+    loaded: dict[str, list[float]] = field(default_factory=dict)
+
+
+def _start_and_stop(data: Path, stop: list[float], memory: Memory | None = None) -> float:
+    """Seconds to ready. With `memory`, also how much each process holds after some rest, and after load."""
     demo = site.start(data)
     try:
         if memory is not None:
             time.sleep(REST_SECONDS)
-            for name, mib in _held(demo).items():
-                memory.setdefault(name, []).append(mib)
+            _note(memory.rest, demo)
+            _load(demo)
+            _note(memory.loaded, demo)
     finally:
         stop.append(demo.stop())
     return demo.start_seconds
+
+
+def _load(demo: site.Demo) -> None:
+    """Old and new pages as fast as they go, first of visitors, then of somebody signed in."""
+    reader = learners.sign_in(demo, 1)[0]
+    for page in PAGES:
+        for headers in (load.BROWSER, reader.headers):
+            load.full(demo.url + page, connections=CONNECTIONS, seconds=LOAD_SECONDS / len(PAGES), headers=headers)
+
+
+def _note(held: dict[str, list[float]], demo: site.Demo) -> None:
+    for name, mib in _held(demo).items():
+        held.setdefault(name, []).append(mib)
 
 
 def _held(demo: site.Demo) -> dict[str, float]:
@@ -65,14 +91,16 @@ def _held(demo: site.Demo) -> dict[str, float]:
     return {**held, "supervisor and guardian": machine.pss_mib([supervisor]) - sum(held.values())}
 
 
-def _memory(memory: dict[str, list[float]]) -> Table:
-    medians = {name: median(values) for name, values in memory.items()}
-    rows = [(name, figure(mib)) for name, mib in sorted(medians.items(), key=lambda row: -row[1])]
-    rows.append(("**together**", f"**{figure(sum(medians.values()))}**"))
+def _memory(memory: Memory) -> Table:
+    rest = {name: median(values) for name, values in memory.rest.items()}
+    loaded = {name: median(values) for name, values in memory.loaded.items()}
+    rows = [(name, figure(mib), figure(loaded[name])) for name, mib in sorted(rest.items(), key=lambda row: -row[1])]
+    rows.append(("**together**", *(f"**{figure(sum(each.values()))}**" for each in (rest, loaded))))
     return Table(
-        "Memory at rest",
-        ("process", "PSS MiB"),
+        "Memory",
+        ("process", "at rest, PSS MiB", "after load, PSS MiB"),
         rows,
         "Proportional set size from `/proc/PID/smaps_rollup`: what processes share is divided among them; a database"
-        " counts with its sessions.",
+        f" counts with its sessions. Load: {CONNECTIONS} connections as fast as it goes, on old and new pages and the"
+        f" API, signed out and signed in, {2 * LOAD_SECONDS:.0f} s in all.",
     )
