@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import os
+import re
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from banyan.processes import registry
 
 _LOOK_SECONDS = 60.0
 _MIGRATE_SECONDS = 3600.0
+_MIGRATED = re.compile(r"[a-z]+: ")
 
 
 class NotUsable(Refused):
@@ -60,9 +62,10 @@ async def look(python: Path, environ: Mapping[str, str]) -> Installation:
 
 
 async def migrate(python: Path, environ: Mapping[str, str]) -> list[str]:
-    """Bring the databases to what that installation needs; what it said of each. Raises NotUsable."""
+    """Bring the databases to what that installation needs; what it did. Raises NotUsable."""
     said = await _say(python, ["-m", "banyan", "migrate"], environ, within=_MIGRATE_SECONDS)
-    return said.decode("utf-8", "replace").splitlines()
+    lines = said.decode("utf-8", "replace").splitlines()
+    return [line for line in lines if _MIGRATED.match(line) and not line.endswith("nothing to do")]
 
 
 async def _say(python: Path, arguments: list[str], environ: Mapping[str, str], *, within: float) -> bytes:

@@ -9,6 +9,7 @@ from banyan.infra.settings import Settings
 from banyan.infra.supervisor.child import Child
 from banyan.infra.supervisor.control import Handler, Wish
 from banyan.infra.supervisor.supervisor import Supervisor
+from banyan.infra.supervisor.turns import NotLoaded
 from banyan.kit.errors import Refused
 from banyan.processes import installation
 from banyan.processes.installation import Installation
@@ -24,6 +25,7 @@ class OnlyOurOwn(Refused):
 class _Outcome:
     ready: bool
     detail: str = ""
+    untouched: bool = False
 
 
 def handlers(settings: Settings, supervisor: Supervisor) -> dict[str, Handler]:
@@ -61,7 +63,7 @@ def handlers(settings: Settings, supervisor: Supervisor) -> dict[str, Handler]:
                 child, f"upgrade to {version}", patience=settings.upgrade_patience, command=after, version=version
             )
             back = True
-            if not outcome.ready:
+            if not (outcome.ready or outcome.untouched):
                 returned = await _again(
                     child,
                     f"back to {before.version}",
@@ -85,7 +87,13 @@ async def _again(
 ) -> _Outcome:
     """Restart a child; whether it became ready. One that dies first is not waited for any longer."""
     ends = child.state.restarts + (2 if child.state.pid is not None else 1)  # that of the present one, and another
-    await child.restart(reason, command=command, version=version)
+    if child.spec.kind != "process":
+        await child.restart(reason)
+    else:
+        try:
+            await child.replace(reason, command=command, version=version, within=patience)
+        except NotLoaded as fault:
+            return _Outcome(False, str(fault), untouched=True)
     deadline = asyncio.get_running_loop().time() + patience
     while asyncio.get_running_loop().time() < deadline:
         if child.state.state == "ready":

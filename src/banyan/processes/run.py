@@ -9,7 +9,7 @@ import uvloop
 
 from banyan.infra import logs
 from banyan.infra.settings import SettingError, Settings
-from banyan.infra.supervisor import backstop, reload
+from banyan.infra.supervisor import backstop, reload, turns
 from banyan.infra.telemetry import export
 from banyan.processes import registry
 
@@ -30,6 +30,7 @@ def run(name: str, settings: Settings) -> None:
     backstop.keep_within(settings, name)
     reload.note_modules(settings, name)
     tracing = export.Beginning(name, settings)
+    turns.wait()
     try:
         uvloop.run(_with_faults(settings, name, module.run) if settings.demo else module.run(settings))
     finally:
