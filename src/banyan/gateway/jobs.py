@@ -49,6 +49,7 @@ class Sampling:
     def __init__(self, admin: Admin, wanted: float) -> None:
         self._admin = admin
         self._wanted = wanted
+        self._steps = tracing.Steps()
         self._seen: tuple[int, float] | None = None
         self._told: int | None = None
 
@@ -58,10 +59,11 @@ class Sampling:
             if self._seen is None or requests < self._seen[0]:
                 self._told = None  # a new Envoy
             else:
-                share = tracing.share((requests - self._seen[0]) / (now - self._seen[1]), wanted=self._wanted)
-                if self._told is None or abs(share - self._told) > self._told / 10:
-                    await self._admin.sample(share)
-                    self._told = share
+                per_second = (requests - self._seen[0]) / (now - self._seen[1])
+                percent = self._steps.next(tracing.share(per_second, wanted=self._wanted))
+                if percent != self._told:
+                    await self._admin.sample(percent)
+                    self._told = percent
             self._seen = (requests, now)
         except EnvoyAway:
             self._seen = None

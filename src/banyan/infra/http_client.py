@@ -93,7 +93,7 @@ class HttpClient:
         if tracing.CURRENT.get() is not None:
             span = tracing.child(f"{method} {self._host}", "client", {"http.request.method": method})
         if span is not None:
-            sent[tracing.TRACEPARENT] = tracing.traceparent_of(span)
+            sent.update(tracing.headers_of(span))
         started = perf_counter()
         status = 0
         try:

@@ -96,9 +96,9 @@ class Admin:
         """Requests that the front door has had since it started. Raises EnvoyAway."""
         return _count(await self.stats(r"^http\.front\.downstream_rq_total$"), "http.front.downstream_rq_total")
 
-    async def sample(self, share: int) -> None:
-        """From now on trace so many of 10,000 requests. Raises EnvoyAway."""
-        await self._call("POST", "/runtime_modify", **{SAMPLING: str(share)})
+    async def sample(self, percent: int) -> None:
+        """From now on trace this part of the requests. Raises EnvoyAway."""
+        await self._call("POST", "/runtime_modify", **{SAMPLING: str(percent)})
 
     async def reopen_logs(self) -> None:
         """After the access log was moved away. Raises EnvoyAway."""

@@ -4,7 +4,7 @@ from banyan.gateway.domain.world import Config, World, typed
 
 CLUSTER = "traces"
 SAMPLING = "tracing.random_sampling"
-"""Envoy's runtime key; its value is out of 10,000."""
+"""Envoy's runtime key, in percent."""
 
 # An Envoy whose control plane is away cannot know how many come, so it begins with few.
 FIRST_PERCENT = 1.0
@@ -17,7 +17,7 @@ _STREAMS = (
     "%CEL(response.code == 101 || 'content-type' in response.headers"
     " && response.headers['content-type'].startsWith('text/event-stream') ? 'true' : 'false')%"
 )
-_ALL = 10_000
+_SAMPLERS = "extensions.tracers.opentelemetry.samplers.v3"
 _SEND_SECONDS = "1s"
 # Of what is too much for the monitor, or hangs there, no more than this is kept.
 _LIMIT = 4
@@ -30,11 +30,19 @@ NEVER: Config = {"overall_sampling": {"numerator": 0}}
 
 
 def of_visitors(world: World) -> Config:
-    return _traced(world, [_tag("url.path", _PATH), _tag("banyan.stream", _STREAMS)])
+    return _traced(world, [_tag("url.path", _PATH), _tag("banyan.stream", _STREAMS)], callers_percent=0)
 
 
 def of_services(world: World) -> Config:
-    return _traced(world, [])
+    """As their caller is: decided once, at the front door. The share is the same for every listener, so a caller that
+    is traced says so by x-client-trace-id, too, which counts here whatever the share has become meanwhile."""
+    nobody = typed(f"{_SAMPLERS}.TraceIdRatioBasedSamplerConfig", sampling_percentage={"numerator": 0})
+    parent: Config = typed(
+        f"{_SAMPLERS}.ParentBasedSamplerConfig",
+        wrapped_sampler={"name": "envoy.tracers.opentelemetry.samplers.trace_id_ratio_based", "typed_config": nobody},
+    )
+    sampler: Config = {"name": "envoy.tracers.opentelemetry.samplers.parent_based", "typed_config": parent}
+    return _traced(world, [], callers_percent=100, sampler=sampler)
 
 
 def cluster(world: World) -> Config:
@@ -67,21 +75,33 @@ def kept_from_old_site(world: World) -> Config:
     }
 
 
-def share(requests_per_second: float, *, wanted: float) -> int:
-    """How many of 10,000 requests are traced, so that about `wanted` in a second are: all, while there are few."""
-    if wanted <= 0:
-        return 0
+def share(requests_per_second: float, *, wanted: float) -> float:
+    """How many percent of the requests are traced, so that about `wanted` in a second are: all, while there are few."""
     if requests_per_second <= wanted:
-        return _ALL
-    return max(1, round(_ALL * wanted / requests_per_second))
+        return 100.0
+    return 100.0 * wanted / requests_per_second
 
 
-def _traced(world: World, tags: list[Config]) -> Config:
+class Steps:
+    """A share in whole percent, which is all that Envoy takes here: now a little more, now a little less."""
+
+    def __init__(self) -> None:
+        self._owed = 0.0
+
+    def next(self, share: float) -> int:
+        self._owed = min(self._owed, 1.0) + share
+        percent = min(100, int(self._owed))
+        self._owed -= percent
+        return percent
+
+
+def _traced(world: World, tags: list[Config], *, callers_percent: int, **more: Config) -> Config:
     if not world.traced:
         return {}
     exporter = typed(
         "config.trace.v3.OpenTelemetryConfig",
         service_name="envoy",
+        **more,
         http_service={
             "http_uri": {"uri": "http://monitor/v1/traces", "cluster": CLUSTER, "timeout": _SEND_SECONDS},
         },
@@ -89,7 +109,7 @@ def _traced(world: World, tags: list[Config]) -> Config:
     return {
         "tracing": {
             "provider": {"name": "envoy.tracers.opentelemetry", "typed_config": exporter},
-            "client_sampling": {"value": 0},
+            "client_sampling": {"value": callers_percent},
             "random_sampling": {"value": FIRST_PERCENT},
             "operation": "%REQ(:METHOD)% %ROUTE_NAME%",
             # Of the path only what the tag below says of it: Envoy's own would have the query, too.

@@ -119,6 +119,11 @@ def traceparent_of(span: "Span") -> str:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
 
 
+def headers_of(span: "Span") -> dict[str, str]:
+    """What a call says of it: the second is what the private listener needs to take the first seriously."""
+    return {TRACEPARENT: traceparent_of(span), "x-client-trace-id": f"{span.get_span_context().trace_id:032x}"}
+
+
 def traceparent() -> str | None:
     """Of what is traced just now, for whoever does the next part of it."""
     span = CURRENT.get()
