@@ -54,6 +54,10 @@ class Database:
             yield connection
         except _AWAY as fault:
             raise DatabaseAway from fault
+        except asyncpg.PostgresError as fault:
+            if getattr(fault, "severity_en", "") in _SESSION_IS_OVER:
+                raise DatabaseAway from fault
+            raise
         finally:
             await asyncio.shield(pool.release(connection, timeout=ACQUIRE_TIMEOUT))
 
@@ -123,6 +127,7 @@ async def _leave_as_it_is(_: Connection) -> None:
     """
 
 
+_SESSION_IS_OVER = ("FATAL", "PANIC")  # whatever for: a log that cannot be written has no error code of its own
 _AWAY = (
     ConnectionError,  # not every OSError: the caller's own files may be what failed
     TimeoutError,
@@ -130,7 +135,7 @@ _AWAY = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,  # connections, memory or disk
     asyncpg.QueryCanceledError,
     asyncpg.LockNotAvailableError,  # so many wait for one row that the last of them should come again
     asyncpg.ConnectionDoesNotExistError,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import msgspec
+import structlog
 
 from banyan.infra import databases
 from banyan.infra.databases import Server
@@ -17,6 +18,8 @@ from banyan.infra.supervisor.child import Child
 from banyan.infra.supervisor.control import Handler, Wish
 from banyan.infra.supervisor.supervisor import Supervisor
 from banyan.processes import registry
+
+log = structlog.get_logger()
 
 _HOLDS_WITHIN = 10.0
 _LOOK = 0.02
@@ -97,8 +100,8 @@ class Faults:
     def _forget(self, made: _Made) -> None:
         if self._made.get(made.fault.name) is made:
             del self._made[made.fault.name]
-        if not made.task.cancelled():
-            made.task.exception()  # `add` has raised it, or nobody waits any more
+        if not made.task.cancelled() and (error := made.task.exception()) is not None:
+            log.warning("a fault could not be made", fault=made.fault.name, reason=repr(error))
 
     def _make(self, fault: Fault, child: Child, holds: asyncio.Event) -> Coroutine[None, None, None]:
         if fault.kind is Ailment.db_hang and child.spec.kind == "process":

@@ -23,6 +23,7 @@ def main(state_path: str) -> None:
     children = living(state_path)
     for pid, _, stop_signal in children:
         send(pid, stop_signal)
+        go_on(pid)
     deadline = time.monotonic() + GRACE_SECONDS
     while time.monotonic() < deadline and any(is_alive(pid, ticks) for pid, ticks, _ in children):
         time.sleep(0.05)
@@ -54,6 +55,15 @@ def is_alive(pid: int, ticks: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def go_on(parent: int) -> None:
+    """Nobody obeys while stopped, nor do its children, such as a database's sessions, which are groups of their own."""
+    send(parent, signal.SIGCONT)
+    for entry in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
+        with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{int(entry)}/stat", "rb") as file:
+            if int(file.read().rsplit(b")", 1)[1].split()[1]) == parent:
+                os.kill(int(entry), signal.SIGCONT)
 
 
 def send(pid: int, number: int) -> None:
