@@ -1,5 +1,6 @@
 """What a rule can be about: each figure, its unit, and its value for every subject just now."""
 
+import statistics
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
@@ -34,7 +35,7 @@ FIGURES = {
     "process.restarts": Figure("", "times it was started again unasked, in ten seconds", "process"),
     "process.ended": Figure("", "sessions of it that were ended for their memory, in ten seconds", "process"),
     "process.silent": Figure("s", "how long it has not answered", "process"),
-    "process.answer": Figure("ms", "how long it takes to say how it is", "process"),
+    "process.answer": Figure("ms", "how much longer than the others it takes to say how it is", "process"),
     "process.loop_lag": Figure("ms", "how late its event loop is", "process"),
     "process.memory": Figure("%", "of what it may use (BANYAN_MEMORY_BYTES)", "process"),
     "process.cpu": Figure("%", "of one core; for Envoy of its BANYAN_ENVOY_CONCURRENCY", "process"),
@@ -69,6 +70,7 @@ def measure(now: Now, picture: Picture, *, envoy_cores: int, in_flight_limit: in
     values: Values = {name: {} for name in FIGURES}
     for process in now.processes:
         _measure_process(values, process, now, picture, envoy_cores=envoy_cores, in_flight_limit=in_flight_limit)
+    values["process.answer"] = _slower_than_the_others(picture)
     if (cpu := picture.cpu(SUPERVISOR)) is not None:
         values["process.cpu"][SUPERVISOR] = 100.0 * cpu
     if picture.settled:
@@ -92,8 +94,6 @@ def _measure_process(
     values["process.away"][name] = float(process.state != "ready" and not deliberate)
     values["process.restarts"][name] = float(picture.restarts.recent(name))
     values["process.ended"][name] = float(picture.restarts.recent_ends(name))
-    if (answer := picture.answer_ms(name)) is not None:
-        values["process.answer"][name] = answer
     if name in picture.heard and not deliberate:
         values["process.silent"][name] = max(0.0, (now.at - picture.heard[name]).total_seconds())
     if process.loop_lag_ms is not None:
@@ -108,6 +108,14 @@ def _measure_process(
         values["pool.waiting"][f"{name}:{database}"] = float(pool.waiting)
         if pool.size:
             values["pool.used"][f"{name}:{database}"] = 100.0 * pool.used / pool.size
+
+
+def _slower_than_the_others(picture: Picture) -> dict[str, float]:
+    """On a slow machine all are slow, and none of them is to blame."""
+    found = {name: picture.answer_ms(name) for name in picture.heard}
+    answers = {name: answer for name, answer in found.items() if answer is not None}
+    usual = statistics.median(answers.values()) if answers else 0.0
+    return {name: max(0.0, answer - usual) for name, answer in answers.items()}
 
 
 def _measure_requests(values: Values, picture: Picture, *, at: datetime) -> None:

@@ -214,7 +214,7 @@ process.shed > 0/s for 3s -> operators
 
 # What visitors are answered
 process.errors > 5% for 3s -> operators
-process.p50 > 400ms for 3s -> operators
+process.p50 > 400ms for 1s -> operators
 process.p99 > 3s for 11s -> operators
 route.errors > 5% for 3s -> operators
 side.errors > 5% for 3s -> operators
