@@ -22,7 +22,7 @@ class Terminal:
 
     def __init__(self, folder: Path, door: FrontDoor, words: Mapping[str, str]) -> None:
         self._folder = folder
-        self._beside: list[subprocess.Popen[str]] = []
+        self.beside: list[subprocess.Popen[str]] = []
         self._words = {
             "127.0.0.1:8000": door.host,
             "localhost:8000": door.host,
@@ -70,7 +70,7 @@ class Terminal:
             assert missing is None, f"{block.where} shows {missing!r}, but the commands said:\n{said}"
 
     def close(self) -> None:
-        for process in reversed(self._beside):
+        for process in reversed(self.beside):
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGINT)
                 try:
@@ -80,7 +80,7 @@ class Terminal:
                     process.wait()
 
     def _start(self, block: Block) -> None:
-        log = self._folder / f"beside-{len(self._beside)}.log"
+        log = self._folder / f"beside-{len(self.beside)}.log"
         with log.open("w") as output:
             process = subprocess.Popen(
                 ["bash", "-c", self._script(block)],
@@ -92,7 +92,7 @@ class Terminal:
                 text=True,
                 start_new_session=True,
             )
-        self._beside.append(process)
+        self.beside.append(process)
         deadline = time.monotonic() + SECONDS
         while self._fitted(block.words) not in log.read_text():
             ended = process.poll() is not None or time.monotonic() > deadline

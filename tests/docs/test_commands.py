@@ -99,3 +99,22 @@ def test_a_page_that_shows_something_else_than_was_said_is_found_out() -> None:
     assert first_missing("a\nb ... d", "a\nx\nb c  d\n") is None
     assert first_missing("b\na", "a\nb") == "a"
     assert first_missing("learning ready", "learning  failing") == "learning ready"
+
+
+def test_what_runs_in_the_background_is_waited_for_and_ended(door: FrontDoor, tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, door, {})
+    page = ROOT / "README.md"
+    terminal.run(Block(page, 1, "export KEPT=here; echo started", kind="run"))
+    terminal.run(Block(page, 2, 'sleep 0.3; echo "it is $KEPT"; exec sleep 600', kind="until", words="it is here"))
+    beside = terminal.beside[0]
+
+    assert beside.poll() is None
+    terminal.close()
+    assert beside.poll() is not None
+
+
+def test_a_command_that_fails_fails_its_page(door: FrontDoor, tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, door, {})
+
+    with pytest.raises(AssertionError, match="exit status 3"):
+        terminal.run(Block(ROOT / "README.md", 1, "true\n(exit 3)\ntrue"))
