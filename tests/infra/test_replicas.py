@@ -9,7 +9,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from banyan.infra import databases
+from banyan.infra import databases, postgres
 from banyan.infra.replicas import folders
 from banyan.infra.replicas.folders import ROLE
 from banyan.infra.supervisor import control
@@ -128,6 +128,28 @@ def test_with_a_synchronous_replica_away_writes_wait_and_it_is_said(start: Start
     core.until(lambda: core.follows(synchronous=True))
     core.run(ONE)
     assert core.run("SELECT count(*) FROM enrolled", on_replica=True) >= 1
+
+
+def test_a_caller_is_never_told_of_a_commit_that_a_synchronous_replica_does_not_have(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core = start()
+    core.run("GRANT INSERT ON enrolled TO learning")
+    core.replicate(synchronous=True)
+    core.signal_replica(signal.SIGSTOP)
+    monkeypatch.setattr(postgres, "STATEMENT_TIMEOUT", 1.0)
+
+    async def enrol() -> None:
+        database = postgres.database(core.settings, "learning")
+        try:
+            async with database.transaction() as tx:
+                await tx.execute("INSERT INTO enrolled (slug) VALUES ('one')")
+        finally:
+            await database.close()
+
+    with pytest.raises(postgres.DatabaseAway):
+        asyncio.run(enrol())
+    core.signal_replica(signal.SIGKILL)
 
 
 def test_writes_go_on_after_a_stated_patience_and_wait_again_when_the_replica_is_back(start: Start) -> None:

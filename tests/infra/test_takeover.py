@@ -109,6 +109,24 @@ def test_a_server_without_its_disk_loses_nothing_that_was_confirmed_if_its_repli
     assert is_the_only_primary(core)
 
 
+def test_a_replica_may_be_on_another_disk_and_stays_there_when_it_is_the_server(start: Start, tmp_path: Path) -> None:
+    core = start(synchronous=True, BANYAN_REPLICA_FOLDER=str(tmp_path / "disk"))
+    core.run(ONE)
+    core.lose_primary()
+
+    core.ask("promote")
+    core.end()
+    core.start()
+    core.replicate()
+
+    assert core.run(COUNT) == 1
+    assert embedded.data_folder(core.settings, CORE).resolve().parent == tmp_path / "disk"
+    core.ask("unreplicate")
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == [
+        embedded.data_folder(core.settings, CORE).resolve().name
+    ]
+
+
 def test_what_an_asynchronous_replica_had_not_received_is_lost_and_said(start: Start) -> None:
     core = start()
     core.run(ONE)

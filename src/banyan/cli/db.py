@@ -47,7 +47,7 @@ def replicate(
     ] = None,
     data: Data = None,
 ) -> None:
-    """Have a second server follow one, on the same machine and disk or (by a link) on another disk."""
+    """Have a second server follow one, on this machine; BANYAN_REPLICA_FOLDER says on which disk."""
     with clear_errors(TimeoutError):
         asyncio.run(_replicate(settings(data), server, synchronous))
 

@@ -107,7 +107,9 @@ class Database:
                         connection_class=observed(self.name),
                         server_settings={
                             "application_name": "banyan",
-                            "statement_timeout": f"{int(STATEMENT_TIMEOUT * 1000)}",
+                            # After ours: the server calls a commit that it tires of waiting for done, though its
+                            # replica does not have it.
+                            "statement_timeout": f"{int(STATEMENT_TIMEOUT * 1000) + 2000}",
                             "lock_timeout": "5000",
                             "idle_in_transaction_session_timeout": "15000",
                             "timezone": "UTC",

@@ -9,6 +9,7 @@ place when it is whole, so a cut-off attempt leaves nothing that counts.
 """
 
 import os
+import secrets
 import shutil
 from pathlib import Path
 
@@ -29,8 +30,28 @@ def of(settings: Settings, server: Server) -> Path:
 
 
 def draft(settings: Settings, server: Server) -> Path:
-    folder = of(settings, server)
-    return folder.with_name(f"{folder.name}.draft")
+    return place(settings) / f"{server.name}.replica.draft"
+
+
+def place(settings: Settings) -> Path:
+    """Where replicas are made: beside the servers, or on a disk of their own, with a link beside the servers."""
+    return Path(settings.replica_folder).resolve() if settings.replica_folder else settings.data / "postgres"
+
+
+def put_into_place(settings: Settings, server: Server) -> None:
+    """From now on the draft is the replica."""
+    whole, name = draft(settings, server), of(settings, server)
+    if settings.replica_folder:
+        elsewhere = whole.with_name(f"{server.name}.{secrets.token_hex(6)}")
+        whole.rename(elsewhere)
+        sync(elsewhere.parent)
+        link = name.with_name(f"{name.name}.link")
+        link.unlink(missing_ok=True)
+        link.symlink_to(elsewhere)
+        link.rename(name)
+    else:
+        whole.rename(name)
+    sync(name.parent)
 
 
 def exists(settings: Settings, server: Server) -> bool:
@@ -56,10 +77,14 @@ def wish_synchronous(folder: Path, wished: bool) -> None:
 
 def remove(settings: Settings, server: Server) -> None:
     """Whatever there is of a replica, whole or not."""
-    gone = draft(settings, server)
+    gone, name = draft(settings, server), of(settings, server)
     shutil.rmtree(gone, ignore_errors=True)
-    if os.path.lexists(of(settings, server)):
-        of(settings, server).rename(gone)
+    if name.is_symlink():
+        elsewhere = name.resolve()
+        name.unlink()
+        shutil.rmtree(elsewhere, ignore_errors=True)
+    elif name.exists():
+        name.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
     forget_password(settings, server)
 

@@ -180,7 +180,9 @@ class Keeper:
             size: int = await connection.fetchval("SELECT sum(pg_database_size(oid))::bigint FROM pg_database")
         finally:
             connection.terminate()
-        free = shutil.disk_usage(self.settings.data).free
+        place = folders.place(self.settings)
+        place.mkdir(mode=0o711, parents=True, exist_ok=True)
+        free = shutil.disk_usage(place).free
         if free < size * _SPARE:
             raise refusals.NoRoom(server, need=int(size * _SPARE), free=free)
 

@@ -44,7 +44,7 @@ async def copy(settings: Settings, server: Server, rights: Privileges, *, synchr
     """Copy the running primary, whose slot is there already. Raises EmbeddedPostgresError; then there is no replica."""
     draft = folders.draft(settings, server)
     await asyncio.to_thread(folders.remove, settings, server)
-    draft.mkdir(mode=0o700)
+    draft.mkdir(mode=0o700, parents=True)
     os.chown(draft, rights.owner, -1)
     process = await asyncio.create_subprocess_exec(
         *rights.prefix,
@@ -81,8 +81,7 @@ def _put_into_place(settings: Settings, server: Server, rights: Privileges, sync
     signal_file.touch(mode=0o600)
     os.chown(signal_file, rights.owner, -1)
     folders.wish_synchronous(draft, synchronous)
-    draft.rename(folders.of(settings, server))
-    folders.sync(draft.parent)
+    folders.put_into_place(settings, server)
 
 
 class Following:

@@ -139,7 +139,9 @@ class Fields:
         "BANYAN_ALERT_CALM_SECONDS", 10.0, "An alert is over when all was well so long; longer if it comes again."
     )
     alert_retry: float = _setting(
-        "BANYAN_ALERT_RETRY_SECONDS", 2.0, "Whom an alert did not reach is told again after this; then after twice that."
+        "BANYAN_ALERT_RETRY_SECONDS",
+        2.0,
+        "Whom an alert did not reach is told again after this; then after twice that.",
     )
     health: str = _setting("BANYAN_HEALTH", "all", "What the public health page tells: all, or brief.")
     memory: int = _setting(
@@ -163,6 +165,11 @@ class Fields:
     )
     wal_archive_every: float = _setting(
         "BANYAN_WAL_ARCHIVE_SECONDS", 60.0, "What was written is in that folder after this long at the latest."
+    )
+    replica_folder: str = _setting(
+        "BANYAN_REPLICA_FOLDER",
+        "",
+        "Where replicas of the database servers are made, best on another disk. Empty: beside them.",
     )
     replica_log: int = _setting(
         "BANYAN_REPLICA_LOG_BYTES",
