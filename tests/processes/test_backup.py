@@ -1,0 +1,358 @@
+"""Everything is kept while people enrol, and restored elsewhere; nothing that was answered before is missing."""
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+
+from banyan.contracts.events import StudentEnrolled
+from banyan.infra import databases, postgres
+from banyan.infra.backup import dumps, manifest, snapshots
+from banyan.infra.settings import Settings
+from banyan.learning.consumers import from_iam
+from banyan.live.consumers import enrolled
+from banyan.messaging import Consumer, PgmqBroker, consuming, on, republishing
+from banyan.messaging.consumers import at_once
+from banyan.messaging.relay import relaying
+from banyan.processes.backup import servers_running
+from tests.journeys.front_door import FrontDoor, banyan_up
+from tests.processes.people import Learner
+
+
+@dataclass
+class Crowd:
+    """Learners who sign up and enrol, one after the other; `answered` is when each heard that it is done."""
+
+    door: FrontDoor
+    slugs: list[str]
+    name: str
+    answered: list[tuple[datetime, str, str]] = field(default_factory=list)
+    last: Learner | None = None
+
+    def join(self, number: int) -> None:
+        learner = Learner(self.door)
+        email = f"{self.name}-{number}@example.com"
+        assert learner.sign_up(email, f"{self.name} {number}") == 201
+        slug = self.slugs[number % len(self.slugs)]
+        learner.enrol_until_told(slug)
+        self.answered.append((datetime.now(UTC), email, slug))
+        self.last = learner
+
+    @contextmanager
+    def joining(self) -> Iterator[None]:
+        over = threading.Event()
+
+        def run() -> None:
+            number = 0
+            while not over.is_set():
+                self.join(number)
+                number += 1
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join(60)
+
+
+@dataclass(frozen=True)
+class Past:
+    """What was kept of a Banyan that has ended since, and what people had been told by then."""
+
+    folder: Path
+    slugs: list[str]
+    crowd: Crowd
+    first_digest: str
+    moment: datetime
+    before: str
+    after: str
+
+    @property
+    def archive(self) -> Path:
+        return self.folder / "wal"
+
+    def kept(self, name: str) -> Path:
+        return self.folder / name
+
+
+@pytest.fixture(scope="module")
+def past() -> Iterator[Past]:
+    with tempfile.TemporaryDirectory(prefix="by-", dir="/tmp", ignore_cleanup_errors=True) as made:
+        folder = Path(made)
+        archiving = {"BANYAN_WAL_ARCHIVE": str(folder / "wal"), "BANYAN_WAL_ARCHIVE_SECONDS": "1"}
+        with banyan_up("--demo", environ=archiving) as door:
+            lived = _live_through(door, folder)
+        yield lived
+
+
+def _live_through(door: FrontDoor, folder: Path) -> Past:
+    with urllib.request.urlopen(f"{door.url}/_banyan/api/v1/courses?limit=100") as answer:
+        free = [course["slug"] for course in json.load(answer)["items"] if course["price"] == 0]
+    door.banyan("gateway", "kill-switch", "on")
+    crowd = Crowd(door, free[:3], "crowd")
+    with crowd.joining():
+        wait_until(lambda: len(crowd.answered) >= 3)
+        kept = json.loads(door.banyan("backup", str(folder / "first"), "--json"))
+        wait_until(lambda: len(crowd.answered) >= 8)
+        door.banyan("backup", str(folder / "second"))
+        wait_until(lambda: len(crowd.answered) >= 12)
+        door.banyan("backup", str(folder / "third"))
+    door.banyan("backup", str(folder / "physical"), "--physical")
+    more = Crowd(door, free[3:4], "more")
+    more.join(1)
+    time.sleep(0.2)
+    moment = datetime.now(UTC)
+    time.sleep(0.2)
+    more.join(2)
+    time.sleep(3)  # a second until the segment is ended, and one more until it is in the archive
+    assert not [secret for secret in secrets_of(door.data) if mentioned(door.data / "logs", secret)]
+    return Past(folder, free, crowd, kept["digest"], moment, more.answered[0][1], more.answered[1][1])
+
+
+def wait_until(true: Any, patience: float = 60) -> None:
+    deadline = time.monotonic() + patience
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def banyan(*arguments: str, environ: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "banyan", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120, env={**os.environ, **(environ or {})}
+    )
+
+
+def killed_when(said: str, *arguments: str) -> None:
+    """Run a command, and kill it without warning as soon as it has said that."""
+    command = [sys.executable, "-m", "banyan", *arguments]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stderr is not None
+        heard = ""
+        for line in process.stderr:
+            heard += line
+            if said in line:
+                process.kill()
+                break
+    assert process.returncode == -signal.SIGKILL, heard
+
+
+async def asked(settings: Settings, database: str, sql: str, *arguments: object) -> list[Any]:
+    connection = await asyncpg.connect(dumps.superuser_url(settings, database))
+    try:
+        return [tuple(row) for row in await connection.fetch(sql, *arguments)]
+    finally:
+        await connection.close()
+
+
+async def test_a_restore_that_was_killed_is_run_again_and_has_every_row_and_every_session(
+    past: Past, tmp_path: Path
+) -> None:
+    data = tmp_path / "elsewhere"
+    first = past.kept("first")
+
+    killed_when("restored learning", "restore", str(first), "--data", str(data))
+    half = banyan("up", "--no-legacy", "--data", str(data))
+    assert half.returncode == 1
+    assert "Run `banyan restore` again" in half.stderr
+
+    done = banyan("restore", str(first), "--data", str(data), "--digest", past.first_digest)
+    assert done.returncode == 0, done.stderr
+    settings = Settings.read({"BANYAN_DATA": str(data)})
+    kept = manifest.decode((first / manifest.PLAIN).read_bytes(), "")
+    async with servers_running(settings, print):
+        for dump in kept.dumps:
+            found = await snapshots.tables_of(dumps.superuser_url(settings, dump.database))
+            assert without_outbox(found) == without_outbox(dump.tables)
+        learners = await asked(settings, "learning", "SELECT person_id FROM enrolment")
+        accounts = await asked(settings, "iam", "SELECT id, email FROM account")
+    emails = {email for person, email in accounts if (person,) in learners}
+    answered = [email for at, email, _ in past.crowd.answered if at < kept.dumps[0].at]
+    assert len(answered) >= 3
+    assert set(answered) <= emails
+
+    with banyan_up("--demo", "--data", str(data)) as door:
+        moved = FrontDoor(door.url, data)
+        early = Learner(moved)
+        assert early.sign_in(answered[-1]) == 204
+        assert "on" in moved.banyan("gateway", "kill-switch", "on")
+        with urllib.request.urlopen(f"{door.url}/courses") as page:
+            assert page.headers["x-banyan-side"] == "old"
+
+
+async def test_a_stopped_banyan_is_kept_too_and_a_killed_backup_leaves_nothing_that_counts(
+    past: Past, tmp_path: Path
+) -> None:
+    data, again = tmp_path / "data", tmp_path / "again"
+    passphrase = {"BANYAN_BACKUP_PASSPHRASE": "a horse, a battery"}
+    assert banyan("restore", str(past.kept("third")), "--data", str(data)).returncode == 0
+    assert not mentioned(data, str(past.crowd.door.data), apart="postgres")
+
+    killed_when("kept     bus", "backup", str(again), "--data", str(data))
+    assert not again.exists()
+    kept = banyan("backup", str(again), "--encrypt", "--json", "--data", str(data), environ=passphrase)
+    assert kept.returncode == 0, kept.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "data"]
+    before = manifest.decode((past.kept("third") / manifest.PLAIN).read_bytes(), "")
+    tables = {dump["database"]: dump["tables"] for dump in json.loads(kept.stdout)["manifest"]["dumps"]}
+    for dump in before.dumps:
+        expected = {name: {"rows": t.rows, "checksum": t.checksum} for name, t in dump.tables.items()}
+        assert without_outbox(tables[dump.database]) == without_outbox(expected)
+    assert not [secret for secret in secrets_of(data) if mentioned(again, secret)]
+
+    wrong = banyan("restore", str(again), "--data", str(tmp_path / "x"), environ={"BANYAN_BACKUP_PASSPHRASE": "a cow"})
+    assert wrong.returncode == 1
+    assert "Nothing was restored" in wrong.stderr
+    assert not (tmp_path / "x").exists()
+
+
+async def test_contexts_whose_snapshots_differ_agree_again(past: Past, tmp_path: Path) -> None:
+    mixed, data = tmp_path / "mixed", tmp_path / "data"
+    first = {name: past.kept("first") for name in ("bus", "live")}
+    mix(mixed, {**first, "learning": past.kept("second"), "iam": past.kept("third")})
+
+    done = banyan("restore", str(mixed), "--data", str(data), "--json")
+    assert done.returncode == 0, done.stderr
+    settings = Settings.read({"BANYAN_DATA": str(data)})
+    async with servers_running(settings, print):
+        accounts = await asked(settings, "iam", "SELECT id, name FROM account")
+        learners = await asked(settings, "learning", _LEARNERS)
+        assert set(accounts) - set(await asked(settings, "learning", "SELECT id, name FROM person"))
+        assert learners != await asked(settings, "live", _WATCHED)
+
+        async with telling(settings):
+            await eventually(settings, "learning", "SELECT id, name FROM person", set(accounts))
+            await eventually(settings, "live", _WATCHED, set(learners))
+            await eventually(settings, "learning", "SELECT count(*) FROM outbox", {(0,)})
+        # Whatever came twice had its effect once.
+        twice = "SELECT course_id FROM journal GROUP BY course_id, learners HAVING count(*) > 1"
+        assert await asked(settings, "live", twice) == []
+
+
+_LEARNERS = """
+SELECT id, learners FROM course
+WHERE id::text IN (SELECT data->>'course_id' FROM event WHERE type LIKE 'banyan.learning.student-enrolled.%')
+"""
+_WATCHED = "SELECT id, learners FROM course"
+
+
+def mix(made: Path, sources: dict[str, Path]) -> None:
+    """A backup in which some databases are of other moments."""
+    last = past_of(sources["iam"])
+    shutil.copytree(sources["iam"], made)
+    known = {dump.database: dump for dump in last.dumps}
+    files = dict(last.files)
+    for name, source in sources.items():
+        other = past_of(source)
+        known[name] = next(dump for dump in other.dumps if dump.database == name)
+        files[known[name].file] = other.files[known[name].file]
+        shutil.copy(source / known[name].file, made / known[name].file)
+    since = min(past_of(source).republish_since for source in sources.values())
+    changed = msgspec.structs.replace(last, dumps=list(known.values()), files=files, republish_since=since)
+    stored = manifest.encode(changed)
+    (made / manifest.PLAIN).write_bytes(stored)
+    (made / manifest.SUM).write_text(f"{hashlib.sha256(stored).hexdigest()}  {manifest.PLAIN}\n")
+
+
+def past_of(kept: Path) -> manifest.Manifest:
+    return manifest.decode((kept / manifest.PLAIN).read_bytes(), manifest.PLAIN)
+
+
+@asynccontextmanager
+async def telling(settings: Settings) -> AsyncIterator[None]:
+    """The relay and both consumers, each with its own role's rights and no more."""
+    learning, live = postgres.database(settings, "learning"), postgres.database(settings, "live")
+    buses = [PgmqBroker(databases.bus_url(settings, role)) for role in ("relay", "learning", "live")]
+    sources = {owner: databases.relay_url(settings, owner) for owner in republishing.tellers()}
+    watching = Consumer(
+        name="live-from-learning", source="learning", handlers=[on(StudentEnrolled, enrolled)], database=live
+    )
+    async with (
+        relaying(sources, buses[0], after=at_once),
+        consuming(buses[1], [from_iam(learning)]),
+        consuming(buses[2], [watching]),
+    ):
+        yield
+    for opened in (*buses, learning, live):
+        await opened.close()
+
+
+async def eventually(settings: Settings, database: str, sql: str, wanted: set[Any]) -> None:
+    found: set[Any] = set()
+    for _ in range(600):
+        found = set(await asked(settings, database, sql))
+        if found == wanted:
+            return
+        await asyncio.sleep(0.1)
+    assert found == wanted
+
+
+def test_the_bus_is_kept_first_and_whoever_tells_after_whoever_hears() -> None:
+    assert republishing.keeping_order(["bus", "gateway", "iam", "learning", "live"]) == [
+        "bus",
+        "gateway",
+        "live",
+        "learning",
+        "iam",
+    ]
+
+
+async def test_a_moment_has_what_was_before_it_and_nothing_after(past: Past, tmp_path: Path) -> None:
+    archive = {"BANYAN_WAL_ARCHIVE": str(past.archive)}
+    data = tmp_path / "then"
+
+    def restored_to(moment: datetime) -> "subprocess.CompletedProcess[str]":
+        korean = moment.astimezone(timezone(timedelta(hours=9))).isoformat()
+        kept = str(past.kept("physical"))
+        return banyan("restore", kept, "--to-time", korean, "--data", str(data), environ=archive)
+
+    too_late = restored_to(past.moment + timedelta(hours=1))
+    assert too_late.returncode == 1
+    assert "It reaches to" in too_late.stderr
+    too_early = restored_to(past.moment - timedelta(hours=1))
+    assert "before the end of this backup" in too_early.stderr
+    assert not data.exists()
+
+    done = restored_to(past.moment)
+    assert done.returncode == 0, done.stderr
+    settings = Settings.read({"BANYAN_DATA": str(data)})
+    async with servers_running(settings, print):
+        emails = dict(await asked(settings, "iam", "SELECT email, id FROM account WHERE email LIKE 'more-%'"))
+        learners = {person for (person,) in await asked(settings, "learning", "SELECT person_id FROM enrolment")}
+    assert list(emails) == [past.before]
+    assert emails[past.before] in learners
+
+
+def without_outbox(tables: dict[str, Any]) -> dict[str, Any]:
+    """A restore adds to the outbox what it publishes again."""
+    return {name: table for name, table in tables.items() if name != "public.outbox"}
+
+
+def secrets_of(data: Path) -> list[str]:
+    return [path.read_text().strip() for path in (data / "secrets").iterdir()]
+
+
+def mentioned(folder: Path, text: str, *, apart: str = "") -> list[str]:
+    """Files that hold this text."""
+    found = [path for path in folder.rglob("*") if path.is_file() and path.relative_to(folder).parts[0] != apart]
+    return [str(path) for path in found if text.encode() in path.read_bytes()]
