@@ -55,6 +55,7 @@ PROBLEM: dict[str, Any] = {
 _NONE: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
 _GRACEFUL_SECONDS = 5
 _KEEP_ALIVE_SECONDS = 75
+_FIRST_OF_SYSTEMD = 3
 
 
 class BodyNotUtf8(Refused):
@@ -79,7 +80,7 @@ def application(
     app = FastAPI(
         title=f"Banyan {name}", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, telemetry=_NONE
     )
-    routers = [faces.router(name), *routers]
+    routers = [faces.router(name, settings.run), *routers]
     for router in routers:
         app.include_router(router)
 
@@ -155,10 +156,14 @@ def listening_socket(path: Path) -> socket.socket:
 
 
 def inherited_or_own_socket(settings: Settings, process: str) -> socket.socket:
-    """The socket that the supervisor holds open across our restarts, or one of our own."""
+    """The socket that the supervisor, or systemd, holds open across our restarts, or one of our own."""
     descriptor = os.environ.pop(LISTEN_VARIABLE, None)
     if descriptor is not None:
         return socket.socket(fileno=int(descriptor))
+    if os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1":
+        listener = socket.socket(fileno=_FIRST_OF_SYSTEMD)
+        listener.set_inheritable(False)
+        return listener
     settings.make_folders()
     return listening_socket(settings.socket(process))
 

@@ -33,3 +33,7 @@ PROCESSES = (
     Process("relay", "banyan.processes.relay", ("bus",)),
     Process("web", "banyan.processes.web"),
 )
+
+# What else `banyan run` starts, where there is no `banyan up`.
+SERVERS = tuple(Process(f"postgres-{server.name}", "banyan.processes.postgres") for server in databases.SERVERS)
+ENVOY = Process("envoy", "banyan.processes.envoy")

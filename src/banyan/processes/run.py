@@ -20,13 +20,19 @@ class UnknownProcess(Exception):
 
 def run(name: str, settings: Settings) -> None:
     """Run a process until SIGTERM. Raises UnknownProcess."""
-    known = {process.name: process for process in registry.PROCESSES}
+    known = {process.name: process for process in (*registry.PROCESSES, *registry.SERVERS, registry.ENVOY)}
     if name not in known:
         raise UnknownProcess(f"There is no process '{name}'. There are: {', '.join(sorted(known))}.")
     os.umask(0o077)
     logs.configure(name)
     module = importlib.import_module(known[name].module)
     settings.make_folders()
+    if known[name] in registry.SERVERS:
+        uvloop.run(module.run(settings, name))
+        return
+    if known[name] is registry.ENVOY:
+        uvloop.run(module.run(settings))
+        return
     backstop.keep_within(settings, name)
     reload.note_modules(settings, name)
     tracing = export.Beginning(name, settings)

@@ -1,7 +1,6 @@
 """`banyan up`: the databases, every process and Envoy on one machine, in that order."""
 
 import asyncio
-import contextlib
 import os
 import re
 import signal
@@ -9,23 +8,19 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from banyan.gateway.adapters import envoy, worlds
-from banyan.gateway.adapters.admin import EnvoyAway
+from banyan.gateway.adapters import worlds
 from banyan.gateway.adapters.data_plane import DataPlane
 from banyan.infra import databases, embedded, http
 from banyan.infra.databases import Server
 from banyan.infra.embedded import Privileges
 from banyan.infra.replicas.keeper import Keeper
 from banyan.infra.settings import Settings
-from banyan.infra.supervisor import logs, memory, probe, reload
+from banyan.infra.supervisor import memory, probe, reload
 from banyan.infra.supervisor.child import Spec
 from banyan.infra.supervisor.control import Control, Handler
 from banyan.infra.supervisor.supervisor import Progress, Supervisor
-from banyan.processes import archiving, faults, installation, registry, replicas, restarting
+from banyan.processes import archiving, envoy, faults, installation, postgres, registry, replicas, restarting
 from banyan.processes.registry import Process
-
-_LOOK_AT_ACCESS_LOG = 5.0
-_LOOK_AT_REQUESTS = 0.02
 
 _DATABASE_URL = re.compile(r"BANYAN_([A-Z]+)_DATABASE_URL")
 _RELAY_URL = re.compile(r"BANYAN_RELAY_([A-Z]+)_URL")
@@ -52,7 +47,7 @@ async def up(settings: Settings, progress: Progress) -> None:
         await plane.prepare()
         await supervisor.start([_envoy(settings, plane)], wait=settings.ready_timeout)
         supervisor.beside(memory.watch(settings, supervisor))
-        supervisor.beside(_rotate_access_log(settings, plane))
+        supervisor.beside(envoy.rotate_access_log(settings, plane))
         supervisor.beside(archiving.watch(settings, supervisor, progress))
         if not supervisor.stop_asked:
             supervisor.announce_ready()
@@ -100,7 +95,7 @@ def _postgres(settings: Settings, server: Server, rights: Privileges) -> Spec:
         name=f"postgres-{server.name}",
         kind="postgres",
         command=embedded.command(settings, server, rights),
-        environ={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
+        environ=postgres.environ(),
         stop_signal=embedded.STOP_SIGNAL,
         version=installation.here().postgres,
         probe=embedded.Readiness(settings, server),
@@ -146,42 +141,16 @@ def _may_know(process: Process, variable: str) -> bool:
 
 
 def _envoy(settings: Settings, plane: DataPlane) -> Spec:
-    admin = settings.socket("envoy-admin")
-
-    async def ready() -> None:
-        await probe.http_ready(admin, "/ready")
-        await probe.tcp_open(settings.host, settings.port)  # /ready is 200 even when the listener was refused
-
     return Spec(
         name="envoy",
         kind="envoy",
-        command=envoy.envoy_command(settings),
-        environ={"PATH": os.environ.get("PATH", "")},
-        probe=ready,
-        before_stop=lambda: _drain(settings, plane),
+        command=envoy.command(settings),
+        environ=envoy.environ(),
+        probe=lambda: envoy.ready(settings),
+        before_stop=lambda: envoy.drain(settings, plane),
         stop_signal=signal.SIGTERM,
         version=installation.here().envoy,
     )
-
-
-async def _drain(settings: Settings, plane: DataPlane) -> None:
-    """Let nobody new in and give requests in flight their time; SIGTERM alone ends Envoy in the middle of them."""
-    await plane.admin.drain()
-    for _ in range(round(settings.drain / _LOOK_AT_REQUESTS)):
-        if not await plane.admin.active_requests():
-            return
-        await asyncio.sleep(_LOOK_AT_REQUESTS)
-
-
-async def _rotate_access_log(settings: Settings, plane: DataPlane) -> None:
-    """Envoy writes its access log itself, for speed; here it is only cut into files."""
-    path = settings.logs / "access.log"
-    while True:
-        await asyncio.sleep(_LOOK_AT_ACCESS_LOG)
-        with contextlib.suppress(OSError, EnvoyAway):
-            if path.stat().st_size > settings.log_bytes:
-                logs.rotate(path, settings.log_files)
-                await plane.admin.reopen_logs()
 
 
 def _watched_folders() -> list[Path]:
