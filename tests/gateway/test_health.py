@@ -2,15 +2,20 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
+from contextlib import closing
+from dataclasses import replace
 
 import httpx
 import pytest
 
+from banyan.contracts.monitor import Disk, Lag
 from banyan.gateway.http import health
 from banyan.infra import http
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import state
+from tests.gateway import monitors
 from tests.gateway.conftest import children, supervise
 
 HEALTH = "/_banyan/health"
@@ -30,7 +35,8 @@ async def test_it_is_200_when_every_process_is_ready(browser: httpx.AsyncClient,
     answer = await browser.get(HEALTH)
 
     assert answer.status_code == 200
-    assert answer.json() == {"status": "ready", "processes": ["postgres-front", "web", "envoy"]}
+    told = answer.json()
+    assert (told["status"], told["processes"]) == ("ready", ["postgres-front", "web", "envoy"])
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "no-store"
 
@@ -44,7 +50,9 @@ async def test_it_is_503_and_names_what_is_not_ready(
     answer = await browser.get(HEALTH)
 
     assert answer.status_code == 503
-    assert answer.json() == {"status": "degraded", "waiting_for": ["web", "envoy"]}
+    told = answer.json()
+    assert (told["status"], told["waiting_for"]) == ("degraded", ["web", "envoy"])
+    assert told["details"]["processes"]["web"]["state"] == found
     assert answer.headers["retry-after"] == "1"
 
 
@@ -76,6 +84,60 @@ async def test_no_state_or_a_broken_one_is_503(
         state.path(settings).write_bytes(content)
 
     assert (await browser.get(HEALTH)).status_code == 503
+
+
+async def test_the_details_say_since_when_and_how_often_each_was_started_again(
+    browser: httpx.AsyncClient, settings: Settings
+) -> None:
+    (web,) = children(web="ready")
+    supervise(settings, [replace(web, restarts=3, version="1.2")])
+
+    details = (await browser.get(HEALTH)).json()["details"]
+
+    assert details == {
+        "processes": {
+            "web": {
+                "state": "ready",
+                "since": web.since.isoformat().replace("+00:00", "Z"),
+                "restarts": 3,
+                "version": "1.2",
+            }
+        }
+    }
+
+
+async def test_what_monitor_knows_stands_beside_it(browser: httpx.AsyncClient, settings: Settings) -> None:
+    supervise(settings, children(learning="ready"))
+    lag = Lag("relay", "learning", waiting=4, oldest_seconds=1.5, handled_per_second=0)
+    known = monitors.quiet("learning")
+    known.now = replace(known.now, lags=[lag], disk=Disk("/somewhere", 10, 4))
+    async with monitors.answering(settings, known):
+        answer = await browser.get(HEALTH)
+
+    details = answer.json()["details"]
+    assert details["queues"] == [{"consumer": "relay", "from": "learning", "waiting": 4, "oldest_seconds": 1.5}]
+    assert details["disk"] == {"total_bytes": 10, "free_bytes": 4}
+    assert "somewhere" not in answer.text
+
+
+async def test_it_answers_quickly_when_monitor_hangs(browser: httpx.AsyncClient, settings: Settings) -> None:
+    supervise(settings, children(web="ready"))
+    with closing(http.listening_socket(settings.socket("monitor"))):
+        began = time.monotonic()
+        answer = await browser.get(HEALTH)
+
+    assert answer.status_code == 200
+    assert time.monotonic() - began < 2
+
+
+async def test_who_wants_it_brief_gets_no_details(settings: Settings) -> None:
+    brief = replace(settings, health="brief")
+    supervise(brief, children(web="ready"))
+    app = http.application("gateway", [health.router(brief)], settings=brief)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000") as browser:
+        answer = await browser.get(HEALTH)
+
+    assert answer.json() == {"status": "ready", "processes": ["web"]}
 
 
 async def test_it_says_nothing_that_is_not_for_everybody(browser: httpx.AsyncClient, settings: Settings) -> None:
