@@ -48,7 +48,8 @@ class Depth:
 @dataclass(frozen=True, slots=True)
 class Figures:
     """`GET /figures` of every process, on its own socket. The keys of `calls` are services, those of `sql` and `pools`
-    databases, those of `published` and `outboxes` the contexts that tell, those of `handled` and `queues` consumers."""
+    databases, those of `published` and `outboxes` the contexts that tell, those of `handled` and `queues` consumers.
+    `cannot_write` is why it can write no file just now."""
 
     process: str
     version: str
@@ -64,6 +65,7 @@ class Figures:
     handled: dict[str, Tally] = field(default_factory=dict)
     outboxes: dict[str, Depth] = field(default_factory=dict)
     queues: dict[str, Depth] = field(default_factory=dict)
+    cannot_write: str = ""
 
 
 @dataclass(frozen=True, slots=True)

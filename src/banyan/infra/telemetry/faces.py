@@ -1,6 +1,8 @@
 """`/figures` and `/metrics`, on a process's own socket only: whoever comes through Envoy finds nothing there."""
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
@@ -20,18 +22,30 @@ def from_the_socket_itself(request: Request) -> None:
         raise HTTPException(404)
 
 
-def router(process: str) -> APIRouter:
+def router(process: str, folder: Path) -> APIRouter:
+    """`folder` is where the process has its files; nobody notices that nothing can be written until somebody must."""
     faces = APIRouter(dependencies=[Depends(from_the_socket_itself)], include_in_schema=False)
 
     @faces.get(FIGURES)
     async def figures() -> Response:
-        return Response(msgspec.json.encode(LEDGER.figures(process)), media_type="application/json")
+        fault = await asyncio.to_thread(_try_to_write, folder / f".{process}.trial")
+        told = replace(LEDGER.figures(process), cannot_write=fault)
+        return Response(msgspec.json.encode(told), media_type="application/json")
 
     @faces.get(METRICS)
     async def metrics() -> Response:
         return await asyncio.to_thread(_metrics, process)
 
     return faces
+
+
+def _try_to_write(path: Path) -> str:
+    """Why it does not work; empty where it does."""
+    try:
+        path.write_bytes(b".")
+    except OSError as fault:
+        return fault.strerror or repr(fault)
+    return ""
 
 
 def _metrics(process: str) -> Response:

@@ -1,13 +1,15 @@
 """What a rule can be about: each figure, its unit, and its value for every subject just now."""
 
+import dataclasses
 import statistics
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
 from banyan.contracts.monitor import Now, ProcessNow
 from banyan.monitor.domain import envoys
-from banyan.monitor.domain.meters import Recent
+from banyan.monitor.domain.meters import WINDOW, Recent
 from banyan.monitor.domain.picture import MONITOR, RELAY, SUPERVISOR, Picture
 
 Unit = Literal["", "ms", "s", "%", "/s", "B"]
@@ -18,6 +20,7 @@ Values: TypeAlias = dict[str, dict[str, float]]
 _FAILED_AT_LEAST = 3
 _FOR_P50 = 3
 _FOR_P99 = 20
+_TIMES_OF = timedelta(seconds=5)
 _NOT_AT_FIRST = ("process.away", "process.silent", "process.answer", "process.loop_lag", "process.cpu")
 # A process that was told to stop has this long; whoever told it knows.
 _STOPPING = timedelta(seconds=15)
@@ -37,6 +40,7 @@ FIGURES = {
     "process.silent": Figure("s", "how long it has not answered", "process"),
     "process.answer": Figure("ms", "how much longer than the others it takes to say how it is", "process"),
     "process.loop_lag": Figure("ms", "how late its event loop is", "process"),
+    "process.unwritable": Figure("", "1 while it can write no file: a full disk, a limit, a read-only disk", "process"),
     "process.memory": Figure("%", "of what it may use (BANYAN_MEMORY_BYTES)", "process"),
     "process.cpu": Figure("%", "of one core; for Envoy of its BANYAN_ENVOY_CONCURRENCY", "process"),
     "process.in_flight": Figure("%", "requests it handles, of what it handles at a time (BANYAN_IN_FLIGHT)", "process"),
@@ -66,7 +70,7 @@ FIGURES = {
 
 
 def measure(now: Now, picture: Picture, *, envoy_cores: int, in_flight_limit: int) -> Values:
-    """Times count every request of the last ten seconds; see `FIGURES`."""
+    """Shares count every request of the last ten seconds, times those of the last five; see `FIGURES`."""
     values: Values = {name: {} for name in FIGURES}
     for process in now.processes:
         _measure_process(values, process, now, picture, envoy_cores=envoy_cores, in_flight_limit=in_flight_limit)
@@ -92,6 +96,8 @@ def _measure_process(
     name = process.name
     deliberate = process.state in ("stopping", "stopped") and now.at - process.since < _STOPPING
     values["process.away"][name] = float(process.state != "ready" and not deliberate)
+    if name in picture.figures:
+        values["process.unwritable"][name] = float(bool(picture.figures[name].cannot_write))
     values["process.restarts"][name] = float(picture.restarts.recent(name))
     values["process.ended"][name] = float(picture.restarts.recent_ends(name))
     if name in picture.heard and not deliberate:
@@ -119,33 +125,36 @@ def _slower_than_the_others(picture: Picture) -> dict[str, float]:
 
 
 def _measure_requests(values: Values, picture: Picture, *, at: datetime) -> None:
-    for (process, _), recent in picture.recent("asked", at=at).items():
-        _note(values, "process", process, recent)
     for (process, _), recent in picture.recent("shed", at=at).items():
         values["process.shed"][process] = recent.per_second
+    for what, subject, recent in _asked(picture, at=at, window=WINDOW):
+        if recent.total:
+            share = 100.0 * recent.failed / recent.total
+            values[f"{what}.errors"][subject] = share if recent.failed >= _FAILED_AT_LEAST else 0.0
+    for what, subject, recent in _asked(picture, at=at, window=_TIMES_OF):
+        timed = sum(recent.buckets.values())
+        for figure, fraction, needed in (("p50", 0.5, _FOR_P50), ("p99", 0.99, _FOR_P99)):
+            value = recent.percentile(fraction)
+            if value is not None and timed >= needed and f"{what}.{figure}" in values:
+                values[f"{what}.{figure}"][subject] = value
+
+
+def _asked(picture: Picture, *, at: datetime, window: timedelta) -> Iterator[tuple[str, str, Recent]]:
+    """Who was asked, as rules name them."""
+    for (process, _), recent in picture.recent("asked", at=at, window=window).items():
+        yield "process", process, recent
     for kind in ("call", "sql"):
-        for (process, name), recent in picture.recent(kind, at=at).items():
+        for (process, name), recent in picture.recent(kind, at=at, window=window).items():
             if process != MONITOR:
-                _note(values, kind, f"{process}:{name}", recent)
+                yield kind, f"{process}:{name}", recent
     sides: dict[str, Recent] = {}
-    for (_, cluster), recent in picture.recent("cluster", at=at).items():
+    for (_, cluster), recent in picture.recent("cluster", at=at, window=window).items():
         side: str = envoys.side_of(cluster)
-        timed = recent if not envoys.lasts(cluster) else Recent(recent.seconds, recent.total, recent.failed, {})
-        _note(values, "route", envoys.route_of(cluster), timed)
+        timed = dataclasses.replace(recent, buckets={}) if envoys.lasts(cluster) else recent
+        yield "route", envoys.route_of(cluster), timed
         sides[side] = sides[side].plus(timed) if side in sides else timed
     for side, recent in sides.items():
-        _note(values, "side", side, recent)
-
-
-def _note(values: Values, what: str, subject: str, recent: Recent) -> None:
-    if recent.total:
-        share = 100.0 * recent.failed / recent.total
-        values[f"{what}.errors"][subject] = share if recent.failed >= _FAILED_AT_LEAST else 0.0
-    timed = sum(recent.buckets.values())
-    for figure, fraction, needed in (("p50", 0.5, _FOR_P50), ("p99", 0.99, _FOR_P99)):
-        value = recent.percentile(fraction)
-        if value is not None and timed >= needed and f"{what}.{figure}" in values:
-            values[f"{what}.{figure}"][subject] = value
+        yield "side", side, recent
 
 
 def _measure_queues(values: Values, now: Now) -> None:

@@ -85,11 +85,12 @@ class Meter:
         while len(self._samples) > 2 and self._samples[1][0] <= at - WINDOW:
             self._samples.popleft()
 
-    def recent(self, *, at: datetime) -> Recent | None:
-        """The last ten seconds, or as much of them as was seen; None where nothing was seen in them."""
-        if len(self._samples) < 2 or self._samples[-1][0] <= at - WINDOW:
+    def recent(self, *, at: datetime, window: timedelta = WINDOW) -> Recent | None:
+        """The last ten seconds, or less, or as much of them as was seen; None where nothing was seen in them."""
+        if len(self._samples) < 2 or self._samples[-1][0] <= at - window:
             return None
-        first = max((i for i, (seen, _) in enumerate(self._samples) if seen <= at - WINDOW), default=0)
+        first = max((i for i, (seen, _) in enumerate(self._samples) if seen <= at - window), default=0)
+        first = min(first, len(self._samples) - 2)
         (start, before), (end, after) = self._samples[first], self._samples[-1]
         added = {bucket: count - before.buckets.get(bucket, 0) for bucket, count in after.buckets.items()}
         return Recent(

@@ -82,9 +82,9 @@ class Picture:
             events=list(self._points),
         )
 
-    def recent(self, kind: str, *, at: datetime) -> dict[tuple[str, str], Recent]:
+    def recent(self, kind: str, *, at: datetime, window: timedelta = WINDOW) -> dict[tuple[str, str], Recent]:
         """By who counts and the name of the thing."""
-        found = ((key, meter.recent(at=at)) for key, meter in self._meters.items() if key[0] == kind)
+        found = ((key, meter.recent(at=at, window=window)) for key, meter in self._meters.items() if key[0] == kind)
         return {(owner, name): recent for (_, owner, name), recent in found if recent is not None}
 
     def answer_ms(self, process: str) -> float | None:

@@ -196,34 +196,36 @@ _DEFAULT = """\
 # WHOM is a name, mail NAME@HOST, or webhook URL. A rule without WHOM shows in the console and tells nobody.
 # Somebody is told once when it begins and once when it is over. `banyan alert test` tells everybody, as a trial.
 #
-# Shares and times are those of the last ten seconds. Units: % ms s m /s B kB MB GB. The figures, and what they are of:
+# Shares are those of the last ten seconds, times those of the last five.
+# Units: % ms s m /s B kB MB GB. The figures, and what they are of:
 FIGURES
 
 operators = OPERATORS
 
 # Processes and database servers
-process.away > 0 for 4s -> operators
+process.away > 0 for 3s -> operators
 process.restarts > 0 for 0s -> operators
 process.ended > 0 for 0s -> operators
 process.silent > 5s for 0s -> operators
 process.answer > 150ms for 5s -> operators
 process.loop_lag > 500ms for 3s -> operators
 process.memory > 90% for 0s -> operators
+process.unwritable > 0 for 0s -> operators
 process.cpu > 80% for 8s -> operators
 process.shed > 0/s for 3s -> operators
 
 # What visitors are answered
 process.errors > 5% for 3s -> operators
-process.p50 > 400ms for 1s -> operators
-process.p99 > 3s for 11s -> operators
+process.p50 > 400ms for 2s -> operators
+process.p99 > 3s for 6s -> operators
 route.errors > 5% for 3s -> operators
 side.errors > 5% for 3s -> operators
-side.p99 > 5s for 11s -> operators
+side.p99 > 5s for 6s -> operators
 
 # Databases
 pool.waiting > 0 for 5s -> operators
 sql.errors > 5% for 3s -> operators
-sql.p50 > 200ms for 3s -> operators
+sql.p50 > 200ms for 2s -> operators
 
 # Events
 outbox.age > 8s for 0s -> operators
