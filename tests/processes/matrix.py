@@ -31,6 +31,11 @@ _LONGER = {Ailment.memory: 3.0, Ailment.crash: 0.0}
 _SPEECHLESS = {("envoy", Ailment.crash)}
 
 
+def ask(door: FrontDoor, wish: str, **details: Any) -> dict[str, Any]:
+    """Of its supervisor."""
+    return asyncio.run(control.ask(Settings.read({"BANYAN_DATA": str(door.data)}), wish, **details))
+
+
 @dataclass
 class Town:
     door: FrontDoor
@@ -41,14 +46,11 @@ class Town:
     rest: Callable[[], None] = lambda: None
     recovered: dict[str, float] = field(default_factory=dict)
 
-    def ask(self, wish: str, **details: object) -> dict[str, Any]:
-        return asyncio.run(control.ask(self.settings, wish, **details))  # type: ignore[arg-type] # names are ours
-
     def suffer(self, cell: Cell) -> None:
         """Let a fault happen; nobody on a journey that does not need its part notices, and all is well soon."""
         seconds = _LONGER.get(cell.ailment, FAULT_SECONDS)
         begin = time.monotonic()
-        self.ask("fault-add", process=cell.part, kind=cell.ailment, seconds=seconds)
+        ask(self.door, "fault-add", process=cell.part, kind=cell.ailment, seconds=seconds)
         time.sleep(seconds)
         over = time.monotonic()
         self.recovered[str(cell)] = self._until_well(over)
@@ -68,7 +70,7 @@ class Town:
             assert known is not None, "the supervisor is gone"
             away = [child.name for child in known.processes if child.state != "ready"]
             ill = [each.journey for each in self.people if not any(step.well for step in each.since(over))]
-            lasting = self.ask("fault-list")["items"]
+            lasting = ask(self.door, "fault-list")["items"]
             if not (away or ill or lasting):
                 return time.monotonic() - over
             assert time.monotonic() - over < RECOVERED_WITHIN, (away, ill, lasting)

@@ -10,11 +10,14 @@ import aiohttp
 import msgspec
 import structlog
 
+from banyan.infra.shedding import Seats
 from banyan.infra.telemetry import tracing
 from banyan.infra.telemetry.figures import LEDGER
 from banyan.kit.errors import Refusal, Unavailable
 
 T = TypeVar("T")
+
+_TURN_SECONDS = 1.0
 
 
 class ServiceAway(Unavailable):
@@ -45,13 +48,15 @@ class Answer(Generic[T]):
 
 
 class HttpClient:
-    """Calls one service. `host` is the service's name on the private listener; `timeout` is seconds in all."""
+    """Calls one service, `limit` calls at a time. `host` is the service's name on the private listener; `timeout` is
+    seconds in all."""
 
     def __init__(self, socket_path: Path, host: str, *, timeout: float = 5.0, limit: int = 64) -> None:
         self._socket_path = socket_path
         self._base = f"http://{host}"
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._limit = limit
+        self._seats = Seats(limit, patience=_TURN_SECONDS)
         self._session: aiohttp.ClientSession | None = None
         self._host = host
         self._meter = LEDGER.call(host)
@@ -84,6 +89,24 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
     ) -> Answer[T]:
         """As `call`, for a caller who needs more of the answer than its body."""
+        # A service that hangs must not fill us with those who wait for it, or its trouble becomes everybody's.
+        if not await self._seats.take(write=method != "GET"):
+            raise ServiceAway
+        try:
+            return await self._exchange(method, path, kind, params=params, body=body, headers=headers)
+        finally:
+            self._seats.give_back()
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        *,
+        params: Mapping[str, str] | None,
+        body: object,
+        headers: Mapping[str, str] | None,
+    ) -> Answer[T]:
         sent = {"accept": "application/json", **_request_id(), **(headers or {})}
         data = None
         if body is not None:

@@ -20,6 +20,7 @@ from banyan.web.views.account import session_views
 T = TypeVar("T")
 
 HERE = "/account"
+_OPTIONAL_SECONDS = 1.5
 
 Change = Callable[[Request, Caller, Typed], Awaitable[Response]]
 
@@ -46,7 +47,11 @@ def add(routes: APIRouter, shown: Pages, iam: IamClient, forms: Forms) -> None:
 
     async def draw(request: Request, caller: Caller, outcome: Outcome, typed: Typed | None = None) -> Response:
         token = caller.token
-        me, sessions = await asyncio.gather(_unless_away(iam.me(token=token)), _unless_away(iam.sessions(token=token)))
+        me, sessions = None, None
+        if outcome.status != 503:  # whoever has just not answered is not waited for once more
+            me, sessions = await asyncio.gather(
+                _unless_away(iam.me(token=token)), _unless_away(iam.sessions(token=token))
+            )
         done = request.query_params.get("done", "") if request.method == "GET" else ""
         asked = typed.text("do") if typed is not None else ""
         return answers.private(
@@ -152,7 +157,9 @@ def _outcome(refusal: WrongField | ServiceAway | ServiceRefused) -> Outcome:
 
 
 async def _unless_away(asked: Awaitable[T]) -> T | None:
+    """A part that the page can do without is not waited for as long as one that it cannot."""
     try:
-        return await asked
-    except (ServiceAway, ServiceRefused):
+        async with asyncio.timeout(_OPTIONAL_SECONDS):
+            return await asked
+    except (ServiceAway, ServiceRefused, TimeoutError):
         return None
