@@ -144,14 +144,24 @@ def test_what_a_silent_process_told_last_is_not_what_is() -> None:
 
 def test_memory_and_processor_are_shares_of_what_may_be_used() -> None:
     seen = picture()
-    look(seen, 0, machine=Machine({"web": Usage(100, 10.0), "envoy": Usage(5, 10.0)}))
-    now = look(seen, 2, machine=Machine({"web": Usage(950, 11.0), "envoy": Usage(5, 13.0)}, Disk("/", 100, 5)))
+    look(seen, 0, machine=Machine({"web": Usage(100, 10.0, 20.0), "envoy": Usage(5, 10.0, 10.0)}))
+    now = look(
+        seen, 2, machine=Machine({"web": Usage(950, 10.3, 21.0), "envoy": Usage(5, 13.0, 13.0)}, Disk("/", 100, 5))
+    )
 
     values = measured(seen, now)
 
     assert values["process.memory"]["web"] == 95
     assert values["process.cpu"] == {"web": 50, "envoy": 75}
     assert values["disk.share"] == {"data": 5}
+
+
+def test_who_does_little_on_a_busy_machine_is_not_to_blame() -> None:
+    seen = picture()
+    look(seen, 0, machine=Machine({"web": Usage(1, 0.0, 0.0)}))
+    now = look(seen, 2, machine=Machine({"web": Usage(1, 0.1, 2.0)}))
+
+    assert measured(seen, now)["process.cpu"] == {"web": 5}
 
 
 def test_one_failed_request_of_few_is_no_rate() -> None:

@@ -62,7 +62,8 @@ class Scales:
         if known is None or known.pids != frozenset(family) or now - known.at > _SHARED_EVERY:
             known = _Weighed(now, frozenset(family), _fair_share(family) or resident, resident)
             self._weighed[name] = known
-        return Usage(max(0, known.shared + resident - known.resident), sum(ticks) / _TICKS)
+        spent = sum(ticks) / _TICKS
+        return Usage(max(0, known.shared + resident - known.resident), spent, _wanted(family) or spent)
 
 
 def _family(pid: int, depth: int = 0, *, without: frozenset[int] = frozenset()) -> list[int]:
@@ -83,6 +84,18 @@ def _processor_ticks(pid: int, *, with_ended: bool) -> int:
     except (OSError, IndexError):
         return 0
     return sum(int(field) for field in fields[11 : 15 if with_ended else 13])
+
+
+def _wanted(pids: Iterable[int]) -> float:
+    """Seconds for which threads ran or would have run, had the others let them; 0 where the kernel does not tell."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                with contextlib.suppress(OSError, IndexError, ValueError):
+                    ran, waited, _ = Path(f"/proc/{pid}/task/{thread}/schedstat").read_bytes().split()
+                    total += int(ran) + int(waited)
+    return total / 1e9
 
 
 def _resident(pid: int) -> int:

@@ -42,7 +42,7 @@ FIGURES = {
     "process.loop_lag": Figure("ms", "how late its event loop is", "process"),
     "process.unwritable": Figure("", "1 while it can write no file: a full disk, a limit, a read-only disk", "process"),
     "process.memory": Figure("%", "of what it may use (BANYAN_MEMORY_BYTES)", "process"),
-    "process.cpu": Figure("%", "of one core; for Envoy of its BANYAN_ENVOY_CONCURRENCY", "process"),
+    "process.cpu": Figure("%", "of a core, used or waited for; Envoy has BANYAN_ENVOY_CONCURRENCY", "process"),
     "process.in_flight": Figure("%", "requests it handles, of what it handles at a time (BANYAN_IN_FLIGHT)", "process"),
     "process.shed": Figure("/s", "requests it asked to come again", "process"),
     "process.errors": Figure("%", "of its requests that failed, where three did", "process"),
@@ -75,8 +75,8 @@ def measure(now: Now, picture: Picture, *, envoy_cores: int, in_flight_limit: in
     for process in now.processes:
         _measure_process(values, process, now, picture, envoy_cores=envoy_cores, in_flight_limit=in_flight_limit)
     values["process.answer"] = _slower_than_the_others(picture)
-    if (cpu := picture.cpu(SUPERVISOR)) is not None:
-        values["process.cpu"][SUPERVISOR] = 100.0 * cpu
+    if (wanted := picture.wanted_cpu(SUPERVISOR)) is not None:
+        values["process.cpu"][SUPERVISOR] = 100.0 * wanted
     if picture.settled:
         _measure_requests(values, picture, at=now.at)
     else:
@@ -106,8 +106,8 @@ def _measure_process(
         values["process.loop_lag"][name] = process.loop_lag_ms
     if process.memory_bytes is not None and process.memory_limit_bytes:
         values["process.memory"][name] = 100.0 * process.memory_bytes / process.memory_limit_bytes
-    if process.cpu is not None:
-        values["process.cpu"][name] = 100.0 * process.cpu / (envoy_cores if process.kind == "envoy" else 1)
+    if (wanted := picture.wanted_cpu(name)) is not None:
+        values["process.cpu"][name] = 100.0 * wanted / (envoy_cores if process.kind == "envoy" else 1)
     if process.in_flight is not None and in_flight_limit:
         values["process.in_flight"][name] = 100.0 * process.in_flight / in_flight_limit
     for database, pool in process.pools.items():

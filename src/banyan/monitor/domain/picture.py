@@ -14,6 +14,7 @@ from banyan.monitor.domain.sights import Cluster, Everybody, Machine, Seen, Usag
 KEPT = timedelta(minutes=5)
 BROWSERS, ENVOY, MONITOR, RELAY, SUPERVISOR = "browsers", "envoy", "monitor", "relay", "supervisor"
 _ANSWERS = 5
+_BUSY = 0.1
 
 # What is counted: who counts, what it is, and the name of the thing; as `sql`, `live`, `bus`.
 Key = tuple[str, str, str]
@@ -34,6 +35,7 @@ class Picture:
         self._targets: dict[str, str] = {}
         self._usage: dict[str, tuple[datetime, Usage]] = {}
         self._cpu: dict[str, float] = {}
+        self._wanted: dict[str, float] = {}
         self._answers: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_ANSWERS))
         self._points: deque[Point] = deque()
 
@@ -92,8 +94,13 @@ class Picture:
         answers = self._answers.get(process, ())
         return 1000 * sum(answers) / len(answers) if len(answers) == _ANSWERS else None
 
-    def cpu(self, name: str) -> float | None:
-        return self._cpu.get(name)
+    def wanted_cpu(self, name: str) -> float | None:
+        """How many cores it would keep busy if it were alone. Who wakes often and does little waits, too, where others
+        are busy; that is not its doing."""
+        used = self._cpu.get(name)
+        if used is None:
+            return None
+        return max(used, self._wanted[name]) if used >= _BUSY else used
 
     def _answered(self, process: str, took: float, *, at: datetime) -> None:
         self.heard[process] = at
@@ -112,12 +119,14 @@ class Picture:
         for name, now in usage.items():
             before = self._usage.get(name)
             if before is not None and before[0] < at:
-                spent = now.cpu_seconds - before[1].cpu_seconds
-                self._cpu[name] = max(0.0, spent) / (at - before[0]).total_seconds()
+                seconds = (at - before[0]).total_seconds()
+                self._cpu[name] = max(0.0, now.cpu_seconds - before[1].cpu_seconds) / seconds
+                self._wanted[name] = max(0.0, now.wanted_seconds - before[1].wanted_seconds) / seconds
             self._usage[name] = (at, now)
         for name in self._usage.keys() - usage.keys():
             del self._usage[name]
             self._cpu.pop(name, None)
+            self._wanted.pop(name, None)
 
     def _forget(self, names: set[str]) -> None:
         """Those that are no longer expected."""

@@ -43,10 +43,12 @@ class Everybody:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """`cpu_seconds` since it started, of a process and its children."""
+    """Of a process and its children, since it started; `wanted_seconds` are those of the processor that it had or
+    waited for."""
 
     memory_bytes: int
     cpu_seconds: float
+    wanted_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
