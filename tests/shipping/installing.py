@@ -30,7 +30,7 @@ class Installed:
         )
 
 
-def uv(*arguments: str, cwd: Path = ROOT) -> None:
+def uv(*arguments: str, cwd: Path = ROOT, **environ: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "uv", "--quiet", *arguments],
         capture_output=True,
@@ -38,7 +38,7 @@ def uv(*arguments: str, cwd: Path = ROOT) -> None:
         timeout=240,
         check=False,
         cwd=cwd,
-        env={**_ENVIRON, "UV_PYTHON_DOWNLOADS": "never"},
+        env={**_ENVIRON, "UV_PYTHON_DOWNLOADS": "never", **environ},
     )
     assert done.returncode == 0, f"uv {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
 

@@ -1,0 +1,148 @@
+"""Each process by itself, as `deploy/` starts it: on the embedded servers, and on one of the operator's own."""
+
+import asyncio
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from banyan.infra import databases, embedded
+from banyan.infra.databases import Server
+from banyan.infra.secrets import secret
+from banyan.infra.settings import Settings
+from banyan.processes import registry
+from tests.conftest import need
+from tests.processes.people import Learner
+from tests.processes.visitors import visiting
+from tests.shipping.alone import Alone, alone
+from tests.shipping.installing import ROOT
+from tests.shipping.test_deploy_files import manifests
+
+OURS = Server("ours", 5597, ())
+PROCESSES = [process.name for process in registry.PROCESSES]
+SERVERS = [process.name for process in registry.SERVERS]
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[str]:
+    """A server that somebody else runs, with the roles and databases of `deploy/databases.sql`; its address as the
+    tail of a URL, to be filled with a database."""
+    settings = Settings.read({"BANYAN_DATA": str(tmp_path / "elsewhere")})
+    settings.make_folders()
+    rights = embedded.privileges(settings)
+    embedded.initialise(settings, OURS, rights)
+    command = [*embedded.command(settings, OURS, rights), "-c", "fsync=off", "-c", "max_connections=100"]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    password = secret(settings.secrets, f"postgres-{OURS.name}-superuser")
+    try:
+        asyncio.run(_set_up(databases.embedded_url(settings, OURS, "postgres", embedded.SUPERUSER, password)))
+        yield databases.embedded_url(settings, OURS, "{}", "{}", "").partition("@")[2]
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(timeout=20)
+
+
+async def _set_up(url: str) -> None:
+    for _ in range(300):
+        try:
+            connection = await asyncpg.connect(url)
+            break
+        except (OSError, asyncpg.PostgresError):
+            await asyncio.sleep(0.1)
+    lines = (ROOT / "deploy/databases.sql").read_text().splitlines()
+    for statement in "\n".join(line for line in lines if not line.startswith("--")).split(";"):
+        await connection.execute(statement)
+    await connection.close()
+
+
+def test_the_embedded_form_needs_no_supervisor_and_envoy_drains(tmp_path: Path) -> None:
+    with alone(tmp_path / "data") as here:
+        for name in ("envoy", *reversed(PROCESSES), *SERVERS):  # in the least helpful order
+            here.start(name)
+        here.wait_until_ready()
+
+        live_through(here)
+        with visiting(here.door, "/", pause=0.02) as visits:
+            time.sleep(0.5)
+            began = time.monotonic()
+            assert here.stop("envoy") == 0
+        in_flight = [what for at, what in visits.failures if at < began]
+        assert (in_flight, [what for _, what in visits.failures if "refused" not in what.lower()]) == ([], [])
+        assert set(here.stop_all().values()) == {0}
+
+
+def test_each_process_is_told_its_own_databases_alone(tmp_path: Path, own_server: str) -> None:
+    told = {made["metadata"]["name"].removeprefix("banyan-"): made["stringData"] for made in manifests("Secret")}
+    with alone(tmp_path / "data") as here:
+        for name in (*PROCESSES, "envoy"):
+            urls = {variable: url for variable, url in told.get(name, {}).items() if "SMTP" not in variable}
+            here.start(
+                name, {variable: re.sub(r"@.*/(\w+)$", rf"@{_at(own_server)}", url) for variable, url in urls.items()}
+            )
+        here.wait_until_ready()
+
+        live_through(here)
+        assert set(here.stop_all().values()) == {0}
+
+
+def _at(own_server: str) -> str:
+    return own_server.replace("{}", r"\1")
+
+
+def test_systemds_socket_outlives_the_process(tmp_path: Path) -> None:
+    activate = need("systemd-socket-activate")
+    with alone(tmp_path / "data") as here:
+        (tmp_path / "data/run").mkdir(mode=0o700)
+        path = tmp_path / "data/run/web.sock"
+        settings = [part for name, value in here.environ.items() for part in ("--setenv", f"{name}={value}")]
+        here.start("web", by=(activate, "--listen", str(path), *settings))
+        asked = here.ask("web", "--within", "60")
+        inode = path.stat().st_ino
+
+        assert asked.returncode == 0, here.said("web")
+        assert path.stat().st_ino == inode  # the process did not open one of its own
+        assert here.ask("web", "--alive").returncode == 0
+
+
+def test_what_is_not_there_is_not_ready(tmp_path: Path) -> None:
+    with alone(tmp_path / "data") as here:
+        for name in ("", "web", "envoy", "postgres-core"):
+            asked = here.ask(name)
+            assert (asked.returncode, "Traceback" in asked.stderr) == (1, False), asked.stderr
+
+        here.start("learning")  # without its database it answers, and says that it waits
+        alive = here.ask("learning", "--alive", "--within", "60")
+        assert alive.returncode == 0, alive.stderr
+        waiting = here.ask("learning")
+        assert (waiting.returncode, "database" in waiting.stderr) == (1, True), waiting.stderr
+
+
+def live_through(here: Alone) -> None:
+    """Pages of both sides, signing in, enrolling, and an event that arrives."""
+    learner = Learner(here.door)
+    for path in ("/", "/courses", "/_banyan/console"):
+        assert learner.call("GET", path, accept="text/html")[0] in (200, 303), path
+    assert learner.sign_in("learner@banyan.test") == 204
+    items = learner.call("GET", "/_banyan/api/v1/courses?limit=100")[1]["items"]
+    assert len(items) == 100
+    mine = {item["course"] for item in learner.call("GET", "/_banyan/api/v1/enrolments?limit=100")[1]["items"]}
+    course = next(item for item in items if item["price"] == 0 and item["slug"] not in mine)
+    assert learner.enrol_until_told(course["slug"]) == 201
+    _until_counted(here, course["slug"], course["learners"] + 1)
+
+
+def _until_counted(here: Alone, slug: str, learners: int) -> None:
+    """`live` has heard of it: by the outbox, the relay and the bus."""
+    import http.client
+
+    connection = http.client.HTTPConnection(*here.door.address, timeout=30)
+    connection.request("GET", f"/_banyan/api/v1/courses/{slug}/live")
+    answer = connection.getresponse()
+    while f'"count":{learners}' not in (line := answer.readline().decode()):
+        assert line, f"the stream ended before {learners} was told"
+    connection.close()
