@@ -1,0 +1,146 @@
+"""Alerts of a running Banyan, with the rules of its first start: a real webhook and a real mail server hear of each
+fault within 15 seconds, of its end, and of nothing while all is well."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from banyan.monitor.domain import rules
+from tests.journeys.front_door import FrontDoor, banyan_up
+from tests.monitor.receivers import MailServer, Webhook, mail_server, until, webhook
+from tests.processes.visitors import visiting
+
+WITHIN = 15.0
+QUIET_SECONDS = 20
+OVER_WITHIN = 90.0
+
+
+@pytest.fixture(scope="module")
+def hook() -> Iterator[Webhook]:
+    with webhook() as hook:
+        yield hook
+
+
+@pytest.fixture(scope="module")
+def post() -> Iterator[MailServer]:
+    with mail_server() as post:
+        yield post
+
+
+@pytest.fixture(scope="module")
+def door(hook: Webhook, post: MailServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontDoor]:
+    file: Path = tmp_path_factory.mktemp("alerts") / "alerts.rules"
+    file.write_text(rules.default_file(operators=f"webhook {hook.url}, mail operator@example.com"))
+    told = {"BANYAN_ALERT_RULES": str(file), "BANYAN_SMTP_URL": post.url, "BANYAN_ALERT_CALM_SECONDS": "2"}
+    with banyan_up("--demo", environ=told) as door:
+        yield door
+
+
+def status(door: FrontDoor) -> dict[str, Any]:
+    command = [sys.executable, "-m", "banyan", "status", "--json", "--data", str(door.data)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def pids(door: FrontDoor) -> dict[str, int]:
+    return {process["name"]: process["pid"] for process in status(door)["processes"]}
+
+
+def until_all_is_well(door: FrontDoor, hook: Webhook) -> None:
+    """Every alert that was told has been told to be over."""
+
+    def open_ones() -> set[str]:
+        states = {got.document["id"]: got.document["state"] for got in hook.got}
+        return {each for each, state in states.items() if state == "firing"}
+
+    until(
+        lambda: not open_ones() and status(door)["ready"], within=OVER_WITHIN, what=lambda: door.banyan("alert", "ls")
+    )
+
+
+def test_while_all_is_well_nobody_is_told_of_anything(door: FrontDoor, hook: Webhook, post: MailServer) -> None:
+    with visiting(door, "/", pause=0.2) as old, visiting(door, "/courses", pause=0.2) as new:
+        time.sleep(QUIET_SECONDS)
+
+    assert old.served
+    assert new.served
+    assert [got.document["text"] for got in hook.got] == []
+    assert post.mails == []
+    assert door.banyan("alert", "ls").strip() == "All is well."
+
+
+def test_processes_and_servers_that_are_killed_are_told_and_so_is_that_they_are_back(
+    door: FrontDoor, hook: Webhook, post: MailServer
+) -> None:
+    victims = ["postgres-core", "web", "relay", "envoy"]
+    found = pids(door)
+    for name in victims:
+        os.kill(found[name], signal.SIGKILL)
+
+    for name in victims:
+        until(lambda name=name: hook.about(name, figure="process.restarts"), within=WITHIN)
+    until_all_is_well(door, hook)
+
+    for name in victims:
+        states = [each["state"] for each in hook.about(name, figure="process.restarts")]
+        assert states == ["firing", "over"], name
+    subjects = [mail["subject"] for mail in post.mails]
+    assert any(subject.startswith("[Banyan] web: process.restarts is 1") for subject in subjects)
+    assert any(subject.startswith("[Banyan] Over: web: process.restarts") for subject in subjects)
+
+
+@pytest.mark.parametrize("name", ["learning", "postgres-aside"])
+def test_one_that_hangs_is_told(door: FrontDoor, hook: Webhook, name: str) -> None:
+    before = len(hook.about(name))
+    pid = pids(door)[name]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        took = until(lambda: len(hook.about(name)) > before, within=WITHIN)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    until_all_is_well(door, hook)
+
+    assert took > 1
+    assert {each["state"] for each in hook.about(name)} == {"firing", "over"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_monitor_itself_is_replaced_and_says_so(door: FrontDoor, hook: Webhook, number: signal.Signals) -> None:
+    pid = pids(door)["monitor"]
+    before = len(hook.about("monitor", state="firing", figure="process.restarts"))
+    os.kill(pid, number)
+
+    until(lambda: pids(door)["monitor"] not in (pid, None), within=WITHIN)
+    until(
+        lambda: len(hook.about("monitor", state="firing", figure="process.restarts")) > before,
+        within=WITHIN,
+        what=lambda: (door.data / "logs" / "monitor.log").read_text()[-2000:],
+    )
+    until_all_is_well(door, hook)
+
+
+def test_a_restart_that_somebody_wants_is_no_alert(door: FrontDoor, hook: Webhook) -> None:
+    before = len(hook.about("web", figure="process.restarts"))
+
+    door.banyan("restart", "web")
+    until(lambda: status(door)["ready"], within=30)
+    time.sleep(3)
+
+    assert len(hook.about("web", figure="process.restarts")) == before
+
+
+def test_a_trial_reaches_everybody(door: FrontDoor, hook: Webhook, post: MailServer) -> None:
+    said = door.banyan("alert", "test")
+
+    assert said.splitlines() == ["mail operator@example.com: told", "webhook 127.0.0.1: told"]
+    assert hook.got[-1].document["state"] == "trial"
+    assert post.mails[-1]["subject"] == "[Banyan] This is a trial"
