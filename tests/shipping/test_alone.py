@@ -1,4 +1,5 @@
-"""Each process by itself, as `deploy/` starts it: on the embedded servers, and on one of the operator's own."""
+"""Each process by itself, as `deploy/` and docs/guides/run-one-process.md say: on the embedded servers, and on one of
+the operator's own."""
 
 import asyncio
 import re

@@ -1,4 +1,5 @@
-"""`banyan upgrade` under load: one process after the other by another installation, and nobody notices."""
+"""`banyan upgrade` under load, as docs/guides/upgrade.md says: one process after the other by another installation, and
+nobody notices."""
 
 import asyncio
 import http.client
