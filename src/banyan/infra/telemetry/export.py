@@ -4,13 +4,14 @@ Nothing here may be felt by a request: what cannot be sent is dropped, counted, 
 """
 
 import http.client
+import logging
 import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
 import structlog
@@ -27,8 +28,6 @@ log = structlog.get_logger()
 
 PATH = "/v1/traces"
 
-Send = Callable[["Sequence[ReadableSpan]"], None]
-
 _MOST_WAITING = 2048
 _BATCH = 256
 _COLLECT_SECONDS = 0.5
@@ -43,12 +42,22 @@ class NotTaken(Exception):
     """The other side answered, but did not take the spans."""
 
 
+class Receiver(Protocol):
+    """Somebody who takes spans; used by one thread."""
+
+    def send(self, spans: "Sequence[ReadableSpan]") -> None:
+        """Raises whatever is wrong."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class Outlet:
     """One receiver's queue and the thread that empties it. `put` never waits."""
 
-    def __init__(self, name: str, send: Send, *, pause: float = _PAUSE_SECONDS) -> None:
+    def __init__(self, name: str, receiver: Receiver, *, pause: float = _PAUSE_SECONDS) -> None:
         self._name = name
-        self._send = send
+        self._receiver = receiver
         self._pause = pause
         self._waiting: deque[ReadableSpan] = deque()
         self._woken = threading.Event()
@@ -78,12 +87,13 @@ class Outlet:
             self._woken.clear()
             if not self._empty():
                 self._ending.wait(self._pause)
+        self._receiver.close()
 
     def _empty(self) -> bool:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
             try:
-                self._send(batch)
+                self._receiver.send(batch)
             except Exception as fault:
                 LEDGER.spans_lost += len(batch)
                 if time.monotonic() - self._said > _SAY_SECONDS:
@@ -93,14 +103,14 @@ class Outlet:
         return True
 
 
-class Socket:
-    """Sends to a Unix socket, by one connection that is kept."""
+class Monitor:
+    """On its Unix socket, by one connection that is kept."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: _UnixConnection | None = None
 
-    def __call__(self, spans: "Sequence[ReadableSpan]") -> None:
+    def send(self, spans: "Sequence[ReadableSpan]") -> None:
         from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
         body = encode_spans(spans).SerializeToString()
@@ -108,10 +118,15 @@ class Socket:
         try:
             self._post(body)
         except (OSError, http.client.HTTPException):
-            self._close()
+            self.close()
             if not known:
                 raise
             self._post(body)  # a connection that was idle may have been closed meanwhile
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
     def _post(self, body: bytes) -> None:
         if self._connection is None:
@@ -121,11 +136,6 @@ class Socket:
         answer.read()
         if not 200 <= answer.status < 300:
             raise NotTaken(f"answered {answer.status}")
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -139,22 +149,25 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def collector(url: str, headers: str) -> Send:
-    """Sends to somebody's OTLP collector, as the SDK does it."""
-    import logging
+class Collector:
+    """Somebody's own, by the SDK's exporter."""
 
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.trace.export import SpanExportResult
+    def __init__(self, url: str, headers: str) -> None:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # it would say so at every try; the outlet says it
-    endpoint = url if urlsplit(url).path.strip("/") else url.rstrip("/") + PATH
-    exporter = OTLPSpanExporter(endpoint, headers=parsed(headers), timeout=_SEND_SECONDS)
+        # It would say at every try what the outlet says once a minute.
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+        endpoint = url if urlsplit(url).path.strip("/") else url.rstrip("/") + PATH
+        self._exporter = OTLPSpanExporter(endpoint, headers=parsed(headers), timeout=_SEND_SECONDS)
 
-    def send(spans: "Sequence[ReadableSpan]") -> None:
-        if exporter.export(spans) is not SpanExportResult.SUCCESS:
+    def send(self, spans: "Sequence[ReadableSpan]") -> None:
+        from opentelemetry.sdk.trace.export import SpanExportResult
+
+        if self._exporter.export(spans) is not SpanExportResult.SUCCESS:
             raise NotTaken("the collector did not take them")
 
-    return send
+    def close(self) -> None:
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]  # as the SDK has it
 
 
 def parsed(headers: str) -> dict[str, str]:
@@ -166,10 +179,10 @@ def parsed(headers: str) -> dict[str, str]:
 class Recorder:
     """What a process traces with, from `begin` to `end`."""
 
-    def __init__(self, process: str, sends: dict[str, Send]) -> None:
+    def __init__(self, process: str, receivers: dict[str, Receiver]) -> None:
         from banyan.infra.telemetry.sdk import SdkMaker
 
-        self._outlets = [Outlet(name, send) for name, send in sends.items()]
+        self._outlets = [Outlet(name, receiver) for name, receiver in receivers.items()]
         self.maker = SdkMaker(process, __version__, self._take)
 
     def end(self) -> None:
@@ -202,10 +215,10 @@ class Beginning:
     def _load(self) -> None:
         if self._ended.wait(_LOAD_AFTER_SECONDS):
             return
-        sends: dict[str, Send] = {"monitor": Socket(self._settings.socket("monitor"))}
+        receivers: dict[str, Receiver] = {"monitor": Monitor(self._settings.socket("monitor"))}
         if self._settings.otlp_url:
-            sends["collector"] = collector(self._settings.otlp_url, self._settings.otlp_headers)
-        recorder = Recorder(self._process, sends)
+            receivers["collector"] = Collector(self._settings.otlp_url, self._settings.otlp_headers)
+        recorder = Recorder(self._process, receivers)
         if not self._ended.is_set():
             self._recorder = recorder
             tracing.make_by(recorder.maker)
