@@ -1,12 +1,14 @@
 """A backup's files: a half, changed, exchanged or newer one is refused, and the refusal names the file."""
 
+import asyncio
 import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from banyan.infra.backup import manifest, sealing
 from banyan.infra.backup.archive import Reader, Writer
 from banyan.infra.backup.manifest import Damaged, DigestDiffers, Manifest, NewerFormat, NoBackup
 from banyan.infra.backup.places import Folder, PlaceTaken
-from banyan.infra.backup.sealing import PassphraseNeeded, PassphraseWrong, Seal
+from banyan.infra.backup.sealing import NotEncrypted, PassphraseNeeded, PassphraseWrong, Seal
 
 FILES = {"databases/learning.dump": b"rows " * 1000, "files.tar": os.urandom(3000), "objects.tar": b""}
 
@@ -45,11 +47,11 @@ def described(writer: Writer) -> Manifest:
     )
 
 
-async def write(path: Path, passphrase: str | None = None) -> str:
+async def write(path: Path, passphrase: str | None = None, files: Mapping[str, bytes] = FILES) -> str:
     place = Folder(path)
     await place.begin()
     writer = Writer(place, passphrase)
-    for name, content in FILES.items():
+    for name, content in files.items():
         await writer.add(name, chunks(content))
     return await writer.finish(described(writer))
 
@@ -99,8 +101,6 @@ async def test_any_byte_that_differs_and_any_end_that_is_missing_is_found(tmp_pa
 
 def run_read(path: Path) -> str:
     """The refusal's words; hypothesis calls from inside a running loop, so another thread has one of its own."""
-    import asyncio
-    from concurrent.futures import ThreadPoolExecutor
 
     def refused() -> str:
         with pytest.raises((Damaged, NewerFormat)) as told:
@@ -122,12 +122,7 @@ async def test_a_file_that_is_missing_is_named(tmp_path: Path, name: str) -> Non
 
 async def test_whoever_changes_everything_is_found_by_the_digest(tmp_path: Path) -> None:
     digest = await write(tmp_path / "b")
-    FILES_BEFORE = FILES["objects.tar"]
-    FILES["objects.tar"] = b"something else"
-    try:
-        other = await write(tmp_path / "forged")
-    finally:
-        FILES["objects.tar"] = FILES_BEFORE
+    other = await write(tmp_path / "forged", files={**FILES, "objects.tar": b"something else"})
 
     assert other != digest
     with pytest.raises(DigestDiffers, match=digest):
@@ -160,6 +155,9 @@ async def test_a_wrong_passphrase_and_none_are_told_apart(tmp_path: Path) -> Non
         await read(tmp_path / "b", "a Horse")
     with pytest.raises(PassphraseNeeded, match="BANYAN_BACKUP_PASSPHRASE"):
         await read(tmp_path / "b")
+    await write(tmp_path / "put in its place")
+    with pytest.raises(NotEncrypted):
+        await read(tmp_path / "put in its place", "a horse")
 
 
 async def test_sealed_content_can_be_neither_changed_cut_off_nor_moved(tmp_path: Path) -> None:

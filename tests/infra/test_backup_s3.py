@@ -1,4 +1,4 @@
-"""Backups in S3, against a server that speaks its language."""
+"""Backups in S3, against a server that speaks its language (docs/guides/restore.md)."""
 
 import os
 import socket

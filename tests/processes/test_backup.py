@@ -1,4 +1,5 @@
-"""Everything is kept while people enrol, and restored elsewhere; nothing that was answered before is missing."""
+"""Everything is kept while people enrol, and restored elsewhere; nothing that was answered before is missing.
+What docs/guides/restore.md says of kills, other machines and moments is tried here."""
 
 import asyncio
 import hashlib
@@ -210,6 +211,7 @@ async def test_a_stopped_banyan_is_kept_too_and_a_killed_backup_leaves_nothing_t
 
     killed_when("kept     bus", "backup", str(again), "--data", str(data))
     assert not again.exists()
+    assert "is whole" in banyan("restore", str(past.kept("third")), "--check").stdout
     kept = banyan("backup", str(again), "--encrypt", "--json", "--data", str(data), environ=passphrase)
     assert kept.returncode == 0, kept.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "data"]

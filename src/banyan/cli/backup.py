@@ -59,6 +59,7 @@ def restore(
     to_time: Annotated[
         str | None, typer.Option(help="With a physical backup: the moment, such as 2026-11-24T10:00:00+09:00.")
     ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only see whether all of it is there and unchanged.")] = False,
     as_json: Json = False,
 ) -> None:
     """Make a data folder from a backup; the folder is empty or not there yet."""
@@ -67,17 +68,20 @@ def restore(
     from banyan.infra.backup import choosing
     from banyan.infra.backup.sealing import PassphraseNeeded
     from banyan.infra.embedded import EmbeddedPostgresError
+    from banyan.infra.settings import SettingError
     from banyan.infra.supervisor.state import AlreadyRunning
     from banyan.processes import restore as process
 
     told = settings(data)
     moment = _moment(to_time)
 
-    def run(passphrase: str | None) -> process.Restored:
+    def run(passphrase: str | None) -> process.Restored | process.Checked:
         place = choosing.place(source)
+        if check:
+            return asyncio.run(process.check(place, passphrase=passphrase, digest=digest, tell=_say))
         return asyncio.run(process.restore(told, place, passphrase=passphrase, digest=digest, moment=moment, tell=_say))
 
-    with _until_done(AlreadyRunning, EmbeddedPostgresError):
+    with _until_done(AlreadyRunning, EmbeddedPostgresError, SettingError):
         try:
             restored = run(os.environ.get(PASSPHRASE))
         except PassphraseNeeded:
@@ -86,6 +90,9 @@ def restore(
             restored = run(_passphrase(confirm=False))
     if as_json:
         print(msgspec.json.encode(restored).decode())
+        return
+    if isinstance(restored, process.Checked):
+        print(f"The backup of {restored.manifest.begun_at:%F %T %Z} at {source} is whole; digest {restored.digest}")
         return
     if restored.manifest.dumps:
         print(f"{restored.tables} tables with {restored.rows} rows, each as in its snapshot.")
@@ -106,6 +113,7 @@ def _moment(text: str | None) -> datetime | None:
 
 @contextmanager
 def _until_done(*expected: type[Exception]) -> Iterator[None]:
+    os.umask(0o077)
     with clear_errors(*expected):
         try:
             yield

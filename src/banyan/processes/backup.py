@@ -6,7 +6,7 @@ import os
 import platform
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from banyan.infra.backup import contents, dumps, manifest, snapshots
 from banyan.infra.backup.archive import Writer
 from banyan.infra.backup.manifest import Base, Dump, Manifest
 from banyan.infra.backup.places import Place
+from banyan.infra.backup.progress import Tell, telling
 from banyan.infra.backup.snapshots import Snapshot, Source
 from banyan.infra.databases import SERVERS, Server
 from banyan.infra.settings import Settings
@@ -26,8 +27,6 @@ from banyan.infra.supervisor.child import Spec
 from banyan.infra.supervisor.supervisor import Supervisor
 from banyan.kit.errors import NotFound, Refused, Unavailable
 from banyan.messaging import republishing
-
-Tell = Callable[[str], None]
 
 
 class NothingToKeep(NotFound):
@@ -70,7 +69,6 @@ async def backup(
     foreign = [name for name in _known() if databases.foreign_url(name)]
     if physical and foreign:
         raise ForeignServer(foreign)
-    os.umask(0o077)
     stop_on_sigterm()
     try:
         await place.begin()
@@ -100,7 +98,7 @@ async def _take(settings: Settings, writer: Writer, *, physical: bool, tell: Tel
     # After the snapshots: whatever a row names was there before the row.
     for name, chunks in ((contents.FILES, contents.files(settings)), (contents.OBJECTS, contents.objects(settings))):
         started = time.monotonic()
-        file = await writer.add(name, chunks)
+        file = await writer.add(name, telling(name, chunks, tell))
         tell(_line(name, file.size, started))
     content = Manifest(
         format=manifest.FORMAT,
@@ -157,7 +155,7 @@ async def _opened(sources: Sequence[Source]) -> AsyncIterator[list[Snapshot]]:
 async def _keep(snapshot: Snapshot, writer: Writer, tell: Tell) -> Dump:
     started = time.monotonic()
     name = f"databases/{snapshot.source.database}.dump"
-    file = await writer.add(name, snapshot.dump())
+    file = await writer.add(name, telling(snapshot.source.database, snapshot.dump(), tell))
     tables = await snapshot.tables()
     snapshot.close()
     tell(_line(snapshot.source.database, file.size, started))
@@ -184,7 +182,7 @@ async def _copy(settings: Settings, server: Server, writer: Writer, tell: Tell) 
     url = dumps.superuser_url(settings, server.databases[0])
     with snapshots.reading(server.name):
         begun = await bases_of.identity(url)
-        file = await writer.add(name, bases_of.stream(url))
+        file = await writer.add(name, telling(server.name, bases_of.stream(url), tell))
         ended = await bases_of.identity(url)
     tell(_line(server.name, file.size, started))
     return Base(
@@ -219,6 +217,8 @@ async def servers_running(settings: Settings, tell: Tell, *, make: bool = False)
             await asyncio.to_thread(embedded.initialise, settings, server, rights)
         await supervisor.start([_spec(settings, server, rights) for server in needed], wait=settings.ready_timeout)
         with _cancelled_when_asked(supervisor):
+            if supervisor.stop_asked:
+                raise asyncio.CancelledError
             away = [name for name, child in supervisor.children.items() if not child.first_ready.is_set()]
             if away:
                 raise ServersAway(settings, away)

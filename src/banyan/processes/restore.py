@@ -2,24 +2,25 @@
 
 import asyncio
 import dataclasses
-import os
 import platform
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from banyan.gateway.adapters import worlds
 from banyan.gateway.adapters.files import Files
+from banyan.gateway.domain.world import World
 from banyan.infra import databases, embedded
 from banyan.infra.backup import bases, contents, dumps, trees
 from banyan.infra.backup.archive import Reader
 from banyan.infra.backup.manifest import Base, Dump, Manifest
 from banyan.infra.backup.places import Place
+from banyan.infra.backup.progress import Tell, telling
 from banyan.infra.backup.target import Target
 from banyan.infra.embedded import Privileges
 from banyan.infra.settings import Settings
 from banyan.kit.errors import Refused
 from banyan.messaging import republishing
-from banyan.processes.backup import Tell, servers_running, stop_on_sigterm
+from banyan.processes.backup import servers_running, stop_on_sigterm
 
 # Events carry the time at which their transaction began, and clocks of two machines differ.
 MARGIN = timedelta(minutes=10)
@@ -45,6 +46,22 @@ class Restored:
     republished: int
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    digest: str
+    manifest: Manifest
+
+
+async def check(place: Place, *, passphrase: str | None, digest: str | None, tell: Tell) -> Checked:
+    """Raises NoBackup, Damaged, DigestDiffers, NewerFormat, PassphraseNeeded, PassphraseWrong."""
+    try:
+        reader = await Reader.open(place, passphrase=passphrase, digest=digest)
+        await reader.check(tell)
+        return Checked(reader.digest, reader.manifest)
+    finally:
+        await place.close()
+
+
 async def restore(
     settings: Settings,
     place: Place,
@@ -56,16 +73,16 @@ async def restore(
 ) -> Restored:
     """`moment` is where a physical backup and the archived log lead to. Raises TargetNotEmpty, AlreadyRunning,
     NoBackup, Damaged, DigestDiffers, NewerFormat, PassphraseNeeded, PassphraseWrong, RowsDiffer, NoWayToMoment,
-    TooEarly, ArchiveTooShort."""
-    os.umask(0o077)
+    TooEarly, ArchiveTooShort, SettingError."""
     stop_on_sigterm()
+    world = worlds.world(settings)  # whatever is wrong with the settings is said before hours of work
     target = Target(settings)
     target.check()
     try:
         reader = await Reader.open(place, passphrase=passphrase, digest=digest)
         tell(f"Checking {place.name} ...")
         _check_moment(settings, reader.manifest, moment)
-        await reader.check()
+        await reader.check(tell)
         target.claim()
         # Nothing is archived from the draft; where the old log lies, the settings as given say.
         draft = dataclasses.replace(settings, data=target.draft, wal_archive="")
@@ -77,7 +94,7 @@ async def restore(
             for dump in reader.manifest.dumps:
                 await _fill(draft, reader, dump, tell)
             republished = await _republish(draft, since=(moment or reader.manifest.republish_since) - MARGIN)
-        _forget_this_machine(settings, draft)
+        _forget_that_machine(draft, world)
         target.place()
     finally:
         target.leave()
@@ -87,7 +104,7 @@ async def restore(
 
 
 async def _fill(draft: Settings, reader: Reader, dump: Dump, tell: Tell) -> None:
-    await dumps.load(draft, dump, reader.read(dump.file))
+    await dumps.load(draft, dump, telling(dump.database, reader.read(dump.file), tell))
     await dumps.check(draft, dump)
     if dump.foreign and dump.database in republishing.tellers():
         await republishing.let_relay_read(dumps.superuser_url(draft, dump.database))
@@ -134,7 +151,7 @@ async def _lay_out(
     """A server's files as they were copied, and from there to the moment."""
     server = next(server for server in databases.SERVERS if server.name == base.server)
     folder = embedded.data_folder(draft, server)
-    await trees.unpack(reader.read(base.file), folder, base.file)
+    await trees.unpack(telling(base.server, reader.read(base.file), tell), folder, base.file)
     await bases.check(folder, base.file)
     await bases.recover(draft, server, base, rights, archive=settings, moment=moment)
     tell(f"  restored {base.server:<16} every file as copied, as of {moment or base.ended_at:%F %T %Z}")
@@ -145,9 +162,9 @@ async def _republish(draft: Settings, *, since: datetime) -> int:
     return sum([await republishing.republish(url, since=since) for url in urls])
 
 
-def _forget_this_machine(settings: Settings, draft: Settings) -> None:
+def _forget_that_machine(draft: Settings, world: World) -> None:
     """What is served names folders and ports; the routes stay, the rest is what this machine's settings say."""
     files = Files(draft.data / "envoy")
     served = files.load()
     if served is not None:
-        files.save(dataclasses.replace(served, version="", world=worlds.world(settings)))
+        files.save(dataclasses.replace(served, version="", world=world))

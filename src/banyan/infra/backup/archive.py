@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from banyan.infra.backup import manifest, sealing
 from banyan.infra.backup.manifest import Damaged, DigestDiffers, File, Manifest, NoBackup
 from banyan.infra.backup.places import FileMissing, Place
+from banyan.infra.backup.progress import Tell, telling
 from banyan.infra.backup.sealing import Seal
 
 
@@ -54,12 +55,15 @@ class Reader:
 
     @classmethod
     async def open(cls, place: Place, *, passphrase: str | None, digest: str | None) -> "Reader":
-        """Raises NoBackup, Damaged, DigestDiffers, NewerFormat, PassphraseNeeded, PassphraseWrong."""
+        """Raises NoBackup, Damaged, DigestDiffers, NewerFormat, PassphraseNeeded, PassphraseWrong,
+        NotEncrypted."""
         name, stored = await _manifest(place)
         found = manifest.digest(stored)
         if digest is not None and digest.removeprefix("sha256:") != found.removeprefix("sha256:"):
             raise DigestDiffers(digest, found)
         if name == manifest.PLAIN:
+            if passphrase:
+                raise sealing.NotEncrypted
             plain = manifest.decode(stored, name)
             if await _whole(place.get(_below(plain.folder, manifest.SUM))) != _sum_line(stored):
                 raise Damaged(name, f"does not fit {manifest.SUM}: one of the two was changed or cut off")
@@ -70,10 +74,10 @@ class Reader:
         content = await _whole(seal.unseal(name, _once(stored)))
         return cls(place, manifest.decode(content, name), found, seal)
 
-    async def check(self) -> None:
+    async def check(self, tell: Tell = lambda _: None) -> None:
         """Read every file once. Raises Damaged for the first that is not as it was written."""
         for name in self.manifest.files:
-            async for _ in self._stored(name):
+            async for _ in telling(name, self._stored(name), tell):
                 pass
 
     async def read(self, name: str) -> AsyncIterator[bytes]:

@@ -7,7 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeAlias
@@ -21,6 +21,7 @@ from banyan.kit.errors import Refused
 Command: TypeAlias = Sequence[str | os.PathLike[str]]
 
 _LONGEST_COMPLAINT = 2000
+_LONGEST_SILENCE = 900.0  # a server that hangs
 
 
 class ProgramFailed(Refused):
@@ -70,7 +71,7 @@ async def output(command: Command, environ: Mapping[str, str]) -> AsyncIterator[
     """What a program writes, piece by piece. Raises ProgramFailed when it ends badly."""
     async with _running(command, environ, stdin=asyncio.subprocess.DEVNULL) as process:
         assert process.stdout is not None  # asked for with a pipe
-        while piece := await process.stdout.read(PIECE):
+        while piece := await _within(process.stdout.read(PIECE), command):
             yield piece
 
 
@@ -83,6 +84,13 @@ async def feed(command: Command, environ: Mapping[str, str], chunks: AsyncIterat
                 process.stdin.write(chunk)
                 await process.stdin.drain()
         process.stdin.close()
+
+
+async def _within(reading: Coroutine[None, None, bytes], command: Command) -> bytes:
+    try:
+        return await asyncio.wait_for(reading, _LONGEST_SILENCE)
+    except TimeoutError as fault:
+        raise ProgramFailed(Path(command[0]).name, f"it said nothing for {_LONGEST_SILENCE:.0f} s") from fault
 
 
 @asynccontextmanager

@@ -33,6 +33,11 @@ class PassphraseWrong(Refused):
     Nothing was restored."""
 
 
+class NotEncrypted(Refused):
+    """The backup is not encrypted, and a passphrase was given: it may have been put in the place of yours. If it is
+    yours, unset BANYAN_BACKUP_PASSPHRASE."""
+
+
 class Seal:
     """The keys of one backup."""
 
