@@ -17,6 +17,7 @@ from bench import (
     bystander,
     chart,
     events,
+    faults,
     flips,
     gateway,
     machine,
@@ -38,6 +39,7 @@ SECTIONS = {
     "signin": signin.run,
     "events": events.run,
     "bystander": bystander.run,
+    "faults": faults.run,
     "start": start.run,
 }
 FULL = Plan(rounds=5, seconds=2.0, quick=False)
@@ -61,12 +63,19 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--only", action="append", choices=SECTIONS, metavar="NAME", help="one section; may be repeated"
     )
+    parser.add_argument(
+        "--faults",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="faults of the section faults, such as 'learning-*'; may be repeated",
+    )
     parser.add_argument("--list", action="store_true", help="name the sections and end")
     told = parser.parse_args(arguments)
     if told.list:
         print("\n".join(SECTIONS))
         return 0
-    plan = QUICK if told.quick else FULL
+    plan = dataclasses.replace(QUICK if told.quick else FULL, faults=tuple(told.faults))
     names = told.only or list(SECTIONS)
     sections = [_measured(name, plan) for name in names]
     command = " ".join(["python -m bench", *arguments]) if arguments else "make bench"

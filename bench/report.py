@@ -17,6 +17,7 @@ class Plan:
     rounds: int
     seconds: float
     quick: bool
+    faults: Sequence[str] = ()  # patterns of the cells of the fault matrix; none is all of them
 
 
 @dataclass(frozen=True, slots=True)

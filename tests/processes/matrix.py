@@ -5,8 +5,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from banyan.infra.faults.kinds import Ailment
 from banyan.infra.settings import Settings
@@ -27,7 +28,6 @@ COMPRESSED = {
 }
 # Long enough to reach the limit, and for the supervisor to look.
 _LONGER = {Ailment.memory: 3.0, Ailment.crash: 0.0}
-# A front door that is gone can say nothing, and a stream is cut with the process that holds it.
 _SPEECHLESS = {("envoy", Ailment.crash)}
 
 
@@ -44,26 +44,27 @@ class Town:
     enrolling: Enrolling
     before: dict[str, Any]
     rest: Callable[[], None] = lambda: None
-    recovered: dict[str, float] = field(default_factory=dict)
 
     def suffer(self, cell: Cell) -> None:
         """Let a fault happen; nobody on a journey that does not need its part notices, and all is well soon."""
-        seconds = _LONGER.get(cell.ailment, FAULT_SECONDS)
-        begin = time.monotonic()
-        ask(self.door, "fault-add", process=cell.part, kind=cell.ailment, seconds=seconds)
-        time.sleep(seconds)
-        over = time.monotonic()
-        self.recovered[str(cell)] = self._until_well(over)
+        begin, _ = self.strike(cell, seconds=_LONGER.get(cell.ailment, FAULT_SECONDS))
         for each in self.people:
             steps = each.since(begin)
             assert steps, f"nobody went on the journey {each.journey}"
             bad = [step for step in steps if not step.well]
             if not cell.may_be_felt_on(each.journey):
                 assert not bad, (each.journey, _told(bad, begin))
-            unclear = [step for step in bad if not step.clear and not _excused(cell, each.journey, step)]
+            unclear = [step for step in bad if not step.clear and not excused(cell, each.journey, step)]
             assert not unclear, (each.journey, _told(unclear, begin))
 
-    def _until_well(self, over: float) -> float:
+    def strike(self, cell: Cell, *, seconds: float, patience: float = RECOVERED_WITHIN) -> tuple[float, float]:
+        """When the fault began, and how long after its end everybody was well."""
+        begin = time.monotonic()
+        ask(self.door, "fault-add", process=cell.part, kind=cell.ailment, seconds=seconds)
+        time.sleep(seconds)
+        return begin, self._until_well(time.monotonic(), patience)
+
+    def _until_well(self, over: float, patience: float) -> float:
         """Seconds from the end of the fault until each journey went well and every part is ready."""
         while True:
             known = state.read_living(self.settings)
@@ -73,7 +74,7 @@ class Town:
             lasting = ask(self.door, "fault-list")["items"]
             if not (away or ill or lasting):
                 return time.monotonic() - over
-            assert time.monotonic() - over < RECOVERED_WITHIN, (away, ill, lasting)
+            assert time.monotonic() - over < patience, (away, ill, lasting)
             time.sleep(0.05)
 
     def check_nothing_is_lost(self) -> None:
@@ -93,24 +94,29 @@ class Town:
 
 @contextmanager
 def town() -> Iterator[Town]:
-    with banyan_up("--demo", environ=COMPRESSED) as door:
-        settings = Settings.read({"BANYAN_DATA": str(door.data)})
-        slugs = counting.free_courses(door)
-        learners = [_newcomer(door, number) for number in range(LEARNERS)]
-        enrolling = Enrolling(learners, slugs)
-        reader = Learner(door)
-        assert reader.sign_in("learner@banyan.test") == 204
-        cookies = "; ".join(f"{name}={value}" for name, value in reader.cookies.items())
-        people = [
-            Traveller("old pages", travellers.reading(door, "/"), 0.03),
-            Traveller("new pages", travellers.reading(door, "/courses", f"/courses/{slugs[0]}"), 0.05),
-            Traveller("signed-in pages", travellers.reading(door, "/me", cookies=cookies), 0.05),
-            Traveller("enrolling", enrolling.once, 0.15),
-            Traveller("live", travellers.watching(door, slugs[0]), 0.1),
-        ]
-        here = Town(door, settings, people, enrolling, asyncio.run(counting.counts(settings)))
-        with travellers.travelling(people) as here.rest:
-            yield here
+    with banyan_up("--demo", environ=COMPRESSED) as door, populated(door, learners=LEARNERS) as town:
+        yield town
+
+
+@contextmanager
+def populated(door: FrontDoor, *, learners: int) -> Iterator[Town]:
+    """A running Banyan with people on every journey; there are 125 free courses for each of the learners."""
+    settings = Settings.read({"BANYAN_DATA": str(door.data)})
+    slugs = counting.free_courses(door)
+    enrolling = Enrolling([_newcomer(door, number) for number in range(learners)], slugs)
+    reader = Learner(door)
+    assert reader.sign_in("learner@banyan.test") == 204
+    cookies = "; ".join(f"{name}={value}" for name, value in reader.cookies.items())
+    people = [
+        Traveller("old pages", travellers.reading(door, "/"), 0.03),
+        Traveller("new pages", travellers.reading(door, "/courses", f"/courses/{quote(slugs[0])}"), 0.05),
+        Traveller("signed-in pages", travellers.reading(door, "/me", cookies=cookies), 0.05),
+        Traveller("enrolling", enrolling.once, 0.15),
+        Traveller("live", travellers.watching(door, quote(slugs[0])), 0.1),
+    ]
+    here = Town(door, settings, people, enrolling, asyncio.run(counting.counts(settings)))
+    with travellers.travelling(people) as here.rest:
+        yield here
 
 
 def _newcomer(door: FrontDoor, number: int) -> Learner:
@@ -119,7 +125,8 @@ def _newcomer(door: FrontDoor, number: int) -> Learner:
     return learner
 
 
-def _excused(cell: Cell, journey: str, step: Step) -> bool:
+def excused(cell: Cell, journey: str, step: Step) -> bool:
+    """Whether nothing could be said: a killed front door cannot speak, and a stream is cut with its process."""
     return step.status == 0 and (
         (cell.part, cell.ailment) in _SPEECHLESS or (journey == "live" and cell.part == "live")
     )
