@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import FastAPI
 from joserfc.jwk import ECKey
 
-from banyan.infra import http
+from banyan.infra import edge, http
 from banyan.infra.http_client import HttpClient
 from banyan.infra.identity import Verifier
 from banyan.infra.postgres import Database
@@ -106,7 +106,7 @@ def endpoints(app: FastAPI) -> set[str]:
     found = set()
     for route in _leaves(app.routes):
         path = route.path
-        if path == http.READY:
+        if path in edge.OF_ITSELF:
             continue
         for method in route.methods or ["ANY"]:
             if method != "HEAD":
