@@ -1,7 +1,7 @@
 """A program for the tests: the server `core` under a supervisor, with its keeper, as `banyan up` runs it.
 
 BREAK_AT=module.function[:after] ends it with SIGKILL when that is called (or has been done): a supervisor that is
-killed in the middle of something.
+killed in the middle of something. FAIL_ONCE_AT raises there instead, the first time.
 """
 
 import asyncio
@@ -61,6 +61,18 @@ def break_at(where: str) -> None:
     setattr(module, name, breaking_async if inspect.iscoroutinefunction(original) else breaking)
 
 
+def fail_once_at(where: str) -> None:
+    module_name, _, name = where.rpartition(".")
+    module = importlib.import_module(f"banyan.infra.replicas.{module_name}")
+    original = getattr(module, name)
+
+    def failing(*given: Any, **named: Any) -> Any:
+        setattr(module, name, original)
+        raise OSError("no such luck")
+
+    setattr(module, name, failing)
+
+
 async def main() -> None:
     settings = Settings.read(os.environ)
     settings.make_folders()
@@ -80,4 +92,6 @@ async def main() -> None:
 if __name__ == "__main__":
     if where := os.environ.get("BREAK_AT"):
         break_at(where)
+    if where := os.environ.get("FAIL_ONCE_AT"):
+        fail_once_at(where)
     sys.exit(asyncio.run(main()))

@@ -192,11 +192,8 @@ def test_a_lost_server_is_not_replaced_by_an_empty_one_when_everything_is_starte
     assert core.run(COUNT) == 1
 
 
-@pytest.mark.parametrize("again", ["start", "promote"])
 @pytest.mark.parametrize("step", STEPS)
-def test_a_promotion_is_finished_when_the_supervisor_was_killed_in_the_middle_of_it(
-    start: Start, step: str, again: str
-) -> None:
+def test_a_promotion_is_finished_when_the_supervisor_was_killed_in_the_middle_of_it(start: Start, step: str) -> None:
     core = start(synchronous=True)
     for _ in range(5):
         core.run(ONE)
@@ -210,9 +207,22 @@ def test_a_promotion_is_finished_when_the_supervisor_was_killed_in_the_middle_of
 
     core.start()
 
-    if again == "promote" and folders.order(core.settings, CORE) is not None:
-        core.ask("promote")
     core.until(lambda: folders.order(core.settings, CORE) is None)
     assert core.run(COUNT) == 5
     assert core.run(ONE) > 5
+    assert is_the_only_primary(core)
+
+
+def test_a_promotion_that_failed_halfway_is_finished_by_the_next_one(start: Start) -> None:
+    core = start(synchronous=True)
+    core.run(ONE)
+    core.end()
+    core.start(FAIL_ONCE_AT="promotion.move")
+    core.until(lambda: core.follows(synchronous=True))
+
+    with pytest.raises(control.WishRefused, match=r"not finished: no such luck.* goes on with the next"):
+        core.ask("promote")
+    core.ask("promote")
+
+    assert core.run(COUNT) == 1
     assert is_the_only_primary(core)
