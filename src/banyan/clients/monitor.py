@@ -23,10 +23,11 @@ class MonitorClient:
         return await self._http.get("/now", Now)
 
     async def traces(
-        self, *, limit: int = 20, min_ms: float = 0.0, process: str = "", errors: bool = False
+        self, *, limit: int = 20, min_ms: float = 0.0, process: str = "", errors: bool = False, request_id: str = ""
     ) -> TraceList:
         """The slowest first; `errors` leaves out what went well."""
         asked = {"limit": str(limit), "min_ms": str(min_ms), "process": process, "errors": "1" if errors else ""}
+        asked["request_id"] = request_id
         return await self._http.get("/traces", TraceList, params=_given(asked))
 
     async def trace(self, trace_id: str) -> Trace:

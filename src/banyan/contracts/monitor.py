@@ -163,7 +163,7 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class TraceHead:
-    """`GET /traces?limit=&min_ms=&process=&errors=`: a line of the list, the slowest first."""
+    """`GET /traces?limit=&min_ms=&process=&errors=&request_id=`: a line of the list, the slowest first."""
 
     trace_id: str
     name: str

@@ -57,9 +57,10 @@ def router(lookout: Lookout, alerts: Alerts, traces: TraceStore, logs: Logs, met
         min_ms: Annotated[float, Query(ge=0, le=1e9)] = 0.0,
         process: Short = "",
         errors: bool = False,
+        request_id: Short = "",
         after: str | None = None,
     ) -> Response:
-        heads = traces.heads(min_ms=min_ms, process=process, errors=errors)
+        heads = traces.heads(min_ms=min_ms, process=process, errors=errors, request_id=request_id)
         if after is not None:
             heads = queries.traces_after(heads, after)
         page = heads[:limit]

@@ -46,10 +46,10 @@ class Monitoring:
     async def alerts(self) -> Known[AlertPage]:
         return await self._know(("alerts",), self._client.alerts, age=_A_SECOND)
 
-    async def traces(self, *, process: str, errors: bool, min_ms: float, limit: int) -> Known[TraceList]:
+    async def traces(self, *, process: str, errors: bool, request_id: str, limit: int) -> Known[TraceList]:
         return await self._know(
-            ("traces", process, errors, min_ms, limit),
-            lambda: self._client.traces(process=process, errors=errors, min_ms=min_ms, limit=limit),
+            ("traces", process, errors, request_id, limit),
+            lambda: self._client.traces(process=process, errors=errors, request_id=request_id, limit=limit),
             age=3 * _A_SECOND,
         )
 

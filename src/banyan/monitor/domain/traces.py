@@ -12,7 +12,7 @@ _SPANS_OF_A_TRACE = 500
 _KEPT_SECONDS = 60.0
 _FAILED_WEIGHT = 30.0
 _SPACE_MADE = 0.1
-_REQUEST_ID = ("request_id", "guid:x-request-id", "http.request.header.x-request-id")
+_REQUEST_ID = ("request_id", "banyan.request_id", "guid:x-request-id", "http.request.header.x-request-id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +91,18 @@ class TraceStore:
     def size(self) -> int:
         return self._size
 
-    def heads(self, *, min_ms: float = 0.0, process: str = "", errors: bool = False) -> list[TraceHead]:
+    def heads(
+        self, *, min_ms: float = 0.0, process: str = "", errors: bool = False, request_id: str = ""
+    ) -> list[TraceHead]:
         """The slowest first. A trace takes as long as its first span: what it set going may come much later."""
         heads = [_head(trace_id, kept) for trace_id, kept in self._kept.items() if kept.errors or not errors]
-        found = [head for head in heads if head.took_ms >= min_ms and (not process or process in head.processes)]
+        found = [
+            head
+            for head in heads
+            if head.took_ms >= min_ms
+            and (not process or process in head.processes)
+            and request_id in ("", head.request_id)
+        ]
         return sorted(found, key=lambda head: (-head.took_ms, head.trace_id))
 
     def find(self, trace_id: str) -> Trace | None:

@@ -29,6 +29,7 @@ LINES_SHOWN = 100
 TRACES_SHOWN = 50
 LEVELS = ("info", "warning", "error")
 _LONGEST_WORDS = 200
+_LONGEST_CURSOR = 4000
 _PATIENCE_SECONDS = 0.5
 
 
@@ -147,16 +148,23 @@ class Contents:
         asked = {name: query.get(name, "")[:_LONGEST_WORDS] for name in ("q", "process", "request_id")}
         level = query.get("level", "")
         asked["level"] = level if level in LEVELS else ""
-        after = query.get("after", "")[:_LONGEST_WORDS]
+        after = query.get("after", "")[:_LONGEST_CURSOR]
         lines = await self._monitoring.logs(**asked, after=after or None, limit=LINES_SHOWN)
         return {"lines": lines, "asked": asked, "after": after, "levels": LEVELS}
 
     async def _traces(self, query: Query) -> Values:
         process = query.get("process", "")[:_LONGEST_WORDS]
+        request_id = query.get("request_id", "")[:_LONGEST_WORDS]
         errors = query.get("errors") == "1"
-        found = await self._monitoring.traces(process=process, errors=errors, min_ms=0.0, limit=TRACES_SHOWN)
+        found = await self._monitoring.traces(process=process, errors=errors, request_id=request_id, limit=TRACES_SHOWN)
         longest = max((head.took_ms for head in found.value.items), default=0.0) if found.value else 0.0
-        return {"traces": found, "process": process, "errors": errors, "longest": max(longest, 0.001)}
+        return {
+            "traces": found,
+            "process": process,
+            "errors": errors,
+            "request_id": request_id,
+            "longest": max(longest, 0.001),
+        }
 
     async def _events(self, query: Query) -> Values:
         known = await self._monitoring.now()

@@ -10,6 +10,7 @@ from banyan.contracts.monitor import LogLine, Trace
 from banyan.infra.pages import KOREA
 
 _TRACE = re.compile(r"[0-9a-f]{32}")
+_IN_THE_EVENT = ("method", "path", "status")
 _REQUEST_IDS = ("banyan.request_id", "request_id", "guid:x-request-id", "http.request.header.x-request-id")
 
 
@@ -31,6 +32,13 @@ def request_of(trace: Trace) -> str:
     """The request id of a trace; empty for none."""
     found = (span.attributes.get(name) for span in trace.spans for name in _REQUEST_IDS)
     return next(filter(None, found), "")[:200]
+
+
+def told(name: str, value: str, line: LogLine) -> bool:
+    """Whether a field says more than the rest of its line does."""
+    if name in ("exception", "stack", "trace_id") or value in ("", "-"):
+        return False
+    return name not in _IN_THE_EVENT or value not in line.event
 
 
 def id_of(line: LogLine) -> str:

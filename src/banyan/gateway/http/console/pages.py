@@ -55,7 +55,7 @@ class Console:
         self._asked: set[asyncio.Task[control.Wish]] = set()
         self._assets = pages.Assets(f"{HOME}/assets", _FOLDER / "assets")
         said = (figures.clock, figures.since, figures.rate, figures.took, figures.size, figures.share)
-        of_lines = (lines.moment_of, lines.trace_of, lines.request_of, lines.id_of, lines.link_of)
+        of_lines = (lines.moment_of, lines.trace_of, lines.told, lines.request_of, lines.id_of, lines.link_of)
         self._pages = pages.Pages(
             templates=_FOLDER / "templates",
             locales=_FOLDER / "locales",
@@ -179,6 +179,10 @@ class Console:
         with contextlib.suppress(Exception, asyncio.CancelledError):  # the page shows what became of it
             asking.result()
 
+    def parts_of(self, name: str) -> tuple[str, ...]:
+        """The ids of what changes by itself on a page, in the order in which it is sent. Raises PageUnknown."""
+        return (*_FRAME, *self._contents.page(name).parts)
+
     def _asked_page(self, request: Request) -> Page:
         return self._contents.page(request.query_params.get("page", "overview"))
 
@@ -186,7 +190,7 @@ class Console:
         values = await self._contents.values(page, request.query_params)
         return {
             part: bytes(self._pages.render(request, f"parts/{part}.html", **values).body)
-            for part in (*_FRAME, *page.parts)
+            for part in self.parts_of(page.name)
         }
 
     async def _shown(self, request: Request, page: Page, *, refusal: Refusal | None = None) -> Response:
