@@ -63,6 +63,7 @@ async def test_the_relay_publishes_and_a_context_reads_its_own_queue(roles: Bus)
     data = envelope.data_of(ERASED).decode()
     told = envelope.of_row(event_id=uuid4(), kind=ERASED.TYPE, key="a", data=data, at=ERASED.at, request_id=None)
     await publisher.publish([told])
+    assert [(await role.depth(LEARNING)).waiting for role in (publisher, reader)] == [1, 1]
     [delivery] = await reader.read(LEARNING, seats=1, hold=5)
     await reader.extend(LEARNING, [delivery.receipt], hold=5)
     await reader.release(LEARNING, [delivery.receipt], after=0)
