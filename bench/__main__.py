@@ -23,6 +23,7 @@ from bench import (
     machine,
     pages,
     people,
+    replica,
     report,
     servers,
     signin,
@@ -40,6 +41,7 @@ SECTIONS = {
     "events": events.run,
     "bystander": bystander.run,
     "faults": faults.run,
+    "replica": replica.run,
     "start": start.run,
 }
 FULL = Plan(rounds=5, seconds=2.0, quick=False)
