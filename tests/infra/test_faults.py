@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
-from banyan.infra.faults import agent, freezer, kinds, outside
+from banyan.infra.faults import agent, kinds
 from banyan.infra.faults.kinds import Ailment
+from banyan.infra.harm import freezer
+from banyan.infra.harm import servers as harm
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import control, state
 from banyan.infra.supervisor.state import ChildState, SupervisorState
@@ -40,7 +42,7 @@ def tell():
     while not settings.socket("web").exists():
         time.sleep(0.02)
     time.sleep(0.2)
-    print([name for name in sys.modules if name.startswith("banyan.infra.faults.")], flush=True)
+    print([name for name in sys.modules if name.startswith(("banyan.infra.faults.", "banyan.infra.harm"))], flush=True)
     os.kill(os.getpid(), signal.SIGTERM)
 threading.Thread(target=tell, daemon=True).start()
 run.run("web", settings)
@@ -338,7 +340,7 @@ def test_nobody_stays_stopped_when_their_parent_dies() -> None:
 async def test_nobody_stays_stopped_when_the_helper_is_killed() -> None:
     with a_family() as (parent, child):
         holds = asyncio.Event()
-        freezing = asyncio.create_task(outside.frozen(parent, 60, stop=60, run=0, holds=holds))
+        freezing = asyncio.create_task(harm.frozen(parent, 60, stop=60, run=0, holds=holds))
         await holds.wait()
         helper = next(pid for pid in freezer.family(os.getpid()) if b"freezer" in command_of(pid))
 

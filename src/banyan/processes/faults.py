@@ -114,26 +114,26 @@ class Faults:
         return self._outside(fault, child, holds)
 
     def _outside(self, fault: Fault, child: Child, holds: asyncio.Event) -> Coroutine[None, None, None]:
-        from banyan.infra.faults import outside
+        from banyan.infra.harm import servers
 
         pid, for_all = child.state.pid or 0, (lambda: child.state.pid)
         match fault.kind:
             case Ailment.hang | Ailment.db_hang:
-                work = outside.frozen(pid, fault.seconds, stop=fault.seconds, run=0.0, holds=holds)
+                work = servers.frozen(pid, fault.seconds, stop=fault.seconds, run=0.0, holds=holds)
             case Ailment.slow:
-                work = outside.slowed(pid, fault, holds=holds)
+                work = servers.slowed(pid, fault, holds=holds)
             case Ailment.crash:
-                work = outside.killed(for_all, fault.seconds, holds=holds)
+                work = servers.killed(for_all, fault.seconds, holds=holds)
             case Ailment.disk_full:
-                work = outside.disk_full(for_all, fault.seconds, holds=holds)
+                work = servers.disk_full(for_all, fault.seconds, holds=holds)
             case Ailment.cpu if child.spec.kind == "envoy":
-                work = outside.beside(fault.seconds, fault.workers, holds=holds)
+                work = servers.beside(fault.seconds, fault.workers, holds=holds)
             case Ailment.cpu:
-                work = outside.spinning(self._settings, _server(fault.process), fault, holds=holds)
+                work = servers.spinning(self._settings, _server(fault.process), fault, holds=holds)
             case Ailment.memory:
-                work = outside.hoarding(self._settings, _server(fault.process), fault, holds=holds)
+                work = servers.hoarding(self._settings, _server(fault.process), fault, holds=holds)
             case Ailment.errors:
-                work = outside.sessions_ended(self._settings, _server(fault.process), fault, holds=holds)
+                work = servers.sessions_ended(self._settings, _server(fault.process), fault, holds=holds)
         return work
 
     async def _inside(self, fault: Fault, child: Child, holds: asyncio.Event) -> None:

@@ -1,4 +1,4 @@
-"""Faults of PostgreSQL and Envoy, which hold no agent of ours: made from outside, by the supervisor.
+"""What the supervisor does to a server of somebody else's making.
 
 Each is a coroutine that returns when the fault is over and leaves nothing behind however it is ended.
 """
@@ -18,8 +18,8 @@ import asyncpg
 
 from banyan.infra import embedded
 from banyan.infra.databases import Server
-from banyan.infra.faults import freezer
 from banyan.infra.faults.kinds import Fault
+from banyan.infra.harm import freezer
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import state
 
