@@ -55,8 +55,13 @@ class Newcomer:
             process.wait()
             status = -1
         said = log.read_text(errors="replace")
-        assert status == 0, f"{command}: exit status {status}\n{said[-5000:]}"
+        assert status == 0, f"{command}: exit status {status}\n{said[-5000:]}\n{self._logs()}"
         return said
+
+    def _logs(self) -> str:
+        """The last that each process of theirs has said."""
+        logs = sorted((self.clone / ".banyan/logs").glob("*.log"))
+        return "\n".join(f"{path.name}: {path.read_text(errors='replace')[-600:]}" for path in logs)
 
     def processes(self) -> dict[int, str]:
         """What runs of theirs: by their account, or by their home in the command line."""
