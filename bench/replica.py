@@ -104,7 +104,7 @@ def _enrol(demo: site.Demo, learner: Learner, slugs: Sequence[str], cost: Cost) 
 
 def _cpu_seconds(demo: site.Demo) -> float:
     pids = [pid for name, pid in demo.processes().items() if name in WORKERS]
-    return machine.cpu_seconds(machine.with_descendants(pids))
+    return machine.cpu_seconds(pids)
 
 
 def _promotion(demo: site.Demo, kind: str, loss: Loss, crowd: Sequence[Learner], slugs: Sequence[str]) -> None:
