@@ -37,6 +37,8 @@ from banyan.processes.backup import servers_running
 from tests.journeys.front_door import FrontDoor, banyan_up
 from tests.processes.people import Learner
 
+PAUSE = 0.1  # seconds between two of a crowd; it is there to be in the middle of something, not to be fast
+
 
 @dataclass
 class Crowd:
@@ -66,6 +68,7 @@ class Crowd:
             while not over.is_set():
                 self.join(number)
                 number += 1
+                over.wait(PAUSE)
 
         thread = threading.Thread(target=run)
         thread.start()
@@ -114,9 +117,9 @@ def _live_through(door: FrontDoor, folder: Path) -> Past:
     with crowd.joining():
         wait_until(lambda: len(crowd.answered) >= 3)
         kept = json.loads(door.banyan("backup", str(folder / "first"), "--json"))
-        wait_until(lambda: len(crowd.answered) >= 8)
+        wait_until(lambda: len(crowd.answered) >= 6)
         door.banyan("backup", str(folder / "second"))
-        wait_until(lambda: len(crowd.answered) >= 12)
+        wait_until(lambda: len(crowd.answered) >= 9)
         door.banyan("backup", str(folder / "third"))
     door.banyan("backup", str(folder / "physical"), "--physical")
     more = Crowd(door, free[3:4], "more")
@@ -320,14 +323,14 @@ def test_the_bus_is_kept_first_and_whoever_tells_after_whoever_hears() -> None:
 
 
 async def test_a_moment_has_what_was_before_it_and_nothing_after(past: Past, tmp_path: Path) -> None:
-    archive = {"BANYAN_WAL_ARCHIVE": str(past.archive)}
     data = tmp_path / "then"
 
-    def restored_to(moment: datetime) -> "subprocess.CompletedProcess[str]":
+    def restored_to(moment: datetime, wal: str = str(past.archive)) -> "subprocess.CompletedProcess[str]":
         korean = moment.astimezone(timezone(timedelta(hours=9))).isoformat()
         kept = str(past.kept("physical"))
-        return banyan("restore", kept, "--to-time", korean, "--data", str(data), environ=archive)
+        return banyan("restore", kept, "--to-time", korean, "--data", str(data), environ={"BANYAN_WAL_ARCHIVE": wal})
 
+    assert "is not there or cannot be read" in restored_to(past.moment, wal=str(tmp_path)).stderr
     too_late = restored_to(past.moment + timedelta(hours=1))
     assert too_late.returncode == 1
     assert "It reaches to" in too_late.stderr

@@ -44,6 +44,14 @@ class TooEarly(Refused):
         )
 
 
+class ArchiveNotRead(Refused):
+    def __init__(self, server: str, folder: Path) -> None:
+        super().__init__(
+            f"{folder}, where the archived log of {server} should be, is not there or cannot be read by the user that "
+            "PostgreSQL runs as."
+        )
+
+
 class RecoveryFailed(Refused):
     def __init__(self, server: str, said: str) -> None:
         super().__init__(f"{server} did not come to that moment: {said[-_LONGEST_REASON:]}")
@@ -93,7 +101,10 @@ async def recover(
     settings: Settings, server: Server, base: Base, rights: Privileges, *, archive: Settings, moment: datetime | None
 ) -> None:
     """Play the log back until `moment`, or only until the copy is whole. Either way a new branch of history begins, so
-    that what this server archives is never taken for the old one's. Raises ArchiveTooShort, RecoveryFailed."""
+    that what this server archives is never taken for the old one's. Raises ArchiveNotRead, ArchiveTooShort,
+    RecoveryFailed."""
+    if moment is not None:
+        await asyncio.to_thread(_check_archive, archiving.folder(archive, server.name, base.system), server, rights)
     parameters = {
         "hot_standby": "off",
         "archive_mode": "off",
@@ -131,6 +142,12 @@ def _have_branch_archived(folder: Path) -> None:
     for history in (folder / "pg_wal").glob("*.history"):
         if not (status / f"{history.name}.done").exists():
             (status / f"{history.name}.ready").touch(mode=0o600)
+
+
+def _check_archive(folder: Path, server: Server, rights: Privileges) -> None:
+    readable = subprocess.run([*rights.prefix, "test", "-x", folder, "-a", "-r", folder], check=False, cwd="/")
+    if readable.returncode != 0:
+        raise ArchiveNotRead(server.name, folder)
 
 
 async def _is_writable(settings: Settings, server: Server) -> bool:

@@ -4,7 +4,8 @@ import asyncio
 import errno
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,11 @@ class PlaceTaken(Conflict):
 class NoRoom(Refused):
     def __init__(self, where: str, fault: OSError) -> None:
         super().__init__(f"There is no room for this at {where} ({fault.strerror}). Nothing there counts.")
+
+
+class PlaceUnusable(Refused):
+    def __init__(self, where: str, fault: OSError) -> None:
+        super().__init__(f"{where} cannot be used: {fault.strerror or fault}. Name another place.")
 
 
 class FileMissing(manifest.Damaged):
@@ -67,7 +73,8 @@ class Folder:
         self._draft = path.with_name(f".{path.name}.{os.getpid()}.partial")
 
     async def begin(self) -> None:
-        await asyncio.to_thread(self._begin)
+        with self._troubles():
+            await asyncio.to_thread(self._begin)
 
     def _begin(self) -> None:
         if os.path.lexists(self._path) and (not self._path.is_dir() or any(self._path.iterdir())):
@@ -82,25 +89,24 @@ class Folder:
 
     async def put(self, name: str, chunks: AsyncIterator[bytes]) -> None:
         path = self._draft / name
-        try:
+        with self._troubles():
             path.parent.mkdir(mode=0o700, exist_ok=True)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                async for chunk in chunks:
+        try:
+            async for chunk in chunks:  # whose own troubles are not of this place
+                with self._troubles():
                     await asyncio.to_thread(_write_all, descriptor, chunk)
+            with self._troubles():
                 await asyncio.to_thread(os.fsync, descriptor)
-            finally:
-                os.close(descriptor)
-            sync_folder(path.parent)
-        except OSError as fault:
-            if fault.errno in _NO_ROOM:
-                raise NoRoom(self.name, fault) from fault
-            raise
+        finally:
+            os.close(descriptor)
 
     async def finish(self) -> None:
-        sync_folder(self._draft)
-        self._draft.rename(self._path)  # over an empty folder, but over nothing else
-        sync_folder(self._path.parent)
+        with self._troubles():
+            for folder in {path.parent for path in self._draft.rglob("*")}:
+                sync_folder(folder)
+            self._draft.rename(self._path)  # over an empty folder, but over nothing else
+            sync_folder(self._path.parent)
 
     async def abandon(self) -> None:
         shutil.rmtree(self._draft, ignore_errors=True)
@@ -116,6 +122,13 @@ class Folder:
 
     async def close(self) -> None:
         return None
+
+    @contextmanager
+    def _troubles(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as fault:
+            raise (NoRoom if fault.errno in _NO_ROOM else PlaceUnusable)(self.name, fault) from fault
 
 
 def _write_all(descriptor: int, chunk: bytes) -> None:
