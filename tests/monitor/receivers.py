@@ -91,7 +91,7 @@ def mail_server() -> Iterator[MailServer]:
                     while (part := self.rfile.readline()) not in (b".\r\n", b""):
                         lines.append(part)
                     message = email.message_from_bytes(b"".join(lines), policy=policy.default)
-                    found = {name.lower(): str(value) for name, value in message.items()}
+                    found = {name.lower(): str(value).strip() for name, value in message.items()}
                     sink.mails.append({**found, "body": message.get_content()})
                 self.wfile.write(b"221 bye\r\n" if verb == b"QUIT" else b"250 ok\r\n")
                 if verb == b"QUIT":

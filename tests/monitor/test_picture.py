@@ -146,7 +146,7 @@ def test_memory_and_processor_are_shares_of_what_may_be_used() -> None:
     seen = picture()
     look(seen, 0, machine=Machine({"web": Usage(100, 10.0, 20.0), "envoy": Usage(5, 10.0, 10.0)}))
     now = look(
-        seen, 2, machine=Machine({"web": Usage(950, 10.3, 21.0), "envoy": Usage(5, 13.0, 13.0)}, Disk("/", 100, 5))
+        seen, 2, machine=Machine({"web": Usage(950, 10.7, 21.0), "envoy": Usage(5, 13.0, 13.0)}, Disk("/", 100, 5))
     )
 
     values = measured(seen, now)

@@ -14,7 +14,7 @@ from banyan.monitor.domain.sights import Cluster, Everybody, Machine, Seen, Usag
 KEPT = timedelta(minutes=5)
 BROWSERS, ENVOY, MONITOR, RELAY, SUPERVISOR = "browsers", "envoy", "monitor", "relay", "supervisor"
 _ANSWERS = 5
-_BUSY = 0.1
+_BUSY = 0.3
 
 # What is counted: who counts, what it is, and the name of the thing; as `sql`, `live`, `bus`.
 Key = tuple[str, str, str]
