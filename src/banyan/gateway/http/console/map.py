@@ -7,7 +7,7 @@ stand; so no two of them can cover each other. What crosses a column does so on 
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from banyan.contracts.monitor import ArrowKind
@@ -20,6 +20,7 @@ _BOX, _NARROW = 156, 104
 _GAPS = (120, 166, 166, 166)
 _EDGE = 8
 _BEND = 56  # of a gap; the rest is for figures
+_LABEL = 98  # the longest figures
 _PORT, _TRACK, _BETWEEN, _LEAST = 21, 22, 30, 66
 _COLUMN = {"browsers": BROWSERS, "envoy": DOOR, "gateway": DOOR, "monitor": DOOR, "old-site": SITES, "web": SITES}
 _BELOW = {"relay": SITES}  # under the tracks of its column
@@ -76,6 +77,7 @@ class Drawn:
     x: float
     y: float
     points_left: bool = False
+    labelled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,20 @@ def drawn(names: Iterable[str], lines: Sequence[Line]) -> Picture:
     height = _place(boxes, tracks)
     _sort_ports(boxes)
     through = _through(boxes, tracks)
-    return Picture(height, list(boxes.values()), [_arrow(line, boxes, through) for line in shown])
+    return Picture(height, list(boxes.values()), _readable([_arrow(line, boxes, through) for line in shown]))
+
+
+def _readable(arrows: Iterable[Drawn]) -> list[Drawn]:
+    """Figures that would stand on others are left to the table: those of what points left, for the most part."""
+    taken: set[tuple[float, float]] = set()
+    found = []
+    for arrow in sorted(arrows, key=lambda arrow: arrow.points_left):
+        start = arrow.x if arrow.points_left else arrow.x - _LABEL
+        free = all(abs(start - x) >= _LABEL or abs(arrow.y - y) >= LABEL_HEIGHT for x, y in taken)
+        if free:
+            taken.add((start, arrow.y))
+        found.append(replace(arrow, labelled=free))
+    return found
 
 
 def _rank(name: str) -> tuple[int, int, str]:
