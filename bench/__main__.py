@@ -28,6 +28,7 @@ from bench import (
     servers,
     signin,
     start,
+    telemetry,
     versions,
 )
 from bench.report import Plan, Run, Section
@@ -42,6 +43,7 @@ SECTIONS = {
     "bystander": bystander.run,
     "faults": faults.run,
     "replica": replica.run,
+    "telemetry": telemetry.run,
     "start": start.run,
 }
 FULL = Plan(rounds=5, seconds=2.0, quick=False)

@@ -71,8 +71,8 @@ class Demo:
         return time.monotonic() - begin
 
 
-def start(data: Path) -> Demo:
-    """Start the demo with default settings and wait for the ready line."""
+def start(data: Path, **variables: str) -> Demo:
+    """Start the demo with default settings but these, and wait for the ready line."""
     port = servers.free_port()
     environ = {name: value for name, value in os.environ.items() if not name.startswith("BANYAN_")}
     data.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ def start(data: Path) -> Demo:
         begin = time.monotonic()
         process = subprocess.Popen(
             command,
-            env={**environ, "PYTHONUNBUFFERED": "1"},
+            env={**environ, "PYTHONUNBUFFERED": "1", **variables},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -99,8 +99,8 @@ def start(data: Path) -> Demo:
 
 
 @contextmanager
-def demo(data: Path) -> Iterator[Demo]:
-    running = start(data)
+def demo(data: Path, **variables: str) -> Iterator[Demo]:
+    running = start(data, **variables)
     try:
         yield running
     finally:
