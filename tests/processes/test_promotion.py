@@ -12,10 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from banyan.infra import databases, embedded
+from banyan.infra.databases import Server
+from banyan.infra.replicas import folders, promotion
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import state
 from tests.journeys.front_door import FrontDoor, banyan_up
@@ -63,16 +66,17 @@ def nothing(_: FrontDoor) -> None:
     """The server runs; it is switched because somebody wants to."""
 
 
-def kill(door: FrontDoor) -> None:
+def kill(door: FrontDoor, server: Server = CORE) -> None:
     known = state.read(settings_of(door))
     assert known is not None
-    os.kill(next(child.pid or 0 for child in known.processes if child.name == "postgres-core"), signal.SIGKILL)
+    name = f"postgres-{server.name}"
+    os.kill(next(child.pid or 0 for child in known.processes if child.name == name), signal.SIGKILL)
 
 
-def lose(door: FrontDoor) -> None:
-    folder = embedded.data_folder(settings_of(door), CORE)
-    folder.rename(folder.with_name(f"core.gone-{time.monotonic_ns()}"))
-    kill(door)
+def lose(door: FrontDoor, server: Server = CORE) -> None:
+    folder = embedded.data_folder(settings_of(door), server)
+    folder.rename(folder.with_name(f"{server.name}.gone-{time.monotonic_ns()}"))
+    kill(door, server)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +126,32 @@ def test_nothing_confirmed_is_lost_and_writes_go_on_within_seconds(
         # One event for each enrolment with the count after it, told once and heard once.
         assert after[slug].told[-CLIENTS:] == list(range(first, first + CLIENTS)), slug
         assert heard[slug][-CLIENTS:] == list(range(first, first + CLIENTS)), slug
+
+
+def test_events_that_the_lost_bus_had_and_its_replica_had_not_are_published_again(door: FrontDoor) -> None:
+    settings = settings_of(door)
+    aside = databases.server_of("bus")
+    door.banyan("db", "replicate", "aside")
+    slugs = counting.free_courses(door)[-5:]
+    before = asyncio.run(counting.counts(settings))
+    learner = new_learner(door, "aside")
+    for pid in promotion.working_in(folders.of(settings, aside)):
+        if b"walreceiver" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGSTOP)
+    for slug in slugs:
+        learner.enrol_until_told(slug)
+    asyncio.run(counting.until_consumed(settings))
+    time.sleep(1.0)  # the supervisor looks twice a second
+    lose(door, aside)
+
+    said = door.banyan("db", "promote", "aside")
+
+    assert "bytes of the log at the last look" in said
+    assert "recent events were published again" in said
+    asyncio.run(counting.until_consumed(settings))
+    heard = asyncio.run(counting.live_journal(settings))
+    for slug in slugs:
+        assert heard[slug][-1] == before[slug].learners + 1
 
 
 def test_commands_say_what_is_wrong(door: FrontDoor) -> None:

@@ -160,6 +160,8 @@ def _told(name: str, outcome: dict[str, Any]) -> list[str]:
         f"That took {outcome['seconds']:.1f} s.",
         _loss(outcome),
     ]
+    if outcome["republished"] is not None:
+        lines.append(f"So {outcome['republished']} recent events were published again; consumers know what they had.")
     if outcome["fenced"]:
         lines.append(f"No server starts on the old folder any more: {outcome['fenced']}")
     lines.append(f"{name} has no replica now. Make one: banyan db replicate {name}")

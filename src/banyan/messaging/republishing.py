@@ -60,7 +60,10 @@ async def republish(url: str, *, since: datetime) -> int:
     try:
         if await connection.fetchval("SELECT to_regclass('outbox')") is None:
             return 0
-        done = await connection.execute(_AGAIN, since)
+        async with connection.transaction():
+            # What is added meanwhile would come before what happened before it.
+            await connection.execute("LOCK TABLE outbox IN SHARE ROW EXCLUSIVE MODE", timeout=10)
+            done = await connection.execute(_AGAIN, since)
         return int(done.rsplit(" ", 1)[1])
     finally:
         await connection.close(timeout=5)

@@ -1,10 +1,21 @@
 """`banyan db ...`: replicas of the embedded servers, in the hands of the supervisor."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
 import msgspec
 
+from banyan.infra import databases
 from banyan.infra.replicas import takeover
 from banyan.infra.replicas.keeper import Keeper
+from banyan.infra.replicas.orders import Outcome
+from banyan.infra.settings import Settings
 from banyan.infra.supervisor.control import Handler, Wish
+from banyan.messaging import republishing
+
+_BEFORE_THE_LOOK = timedelta(minutes=10)  # events carry the time at which their transaction began
+_UNKNOWN = timedelta(days=1)
 
 
 def handlers(keeper: Keeper) -> dict[str, Handler]:
@@ -24,7 +35,21 @@ def handlers(keeper: Keeper) -> dict[str, Handler]:
     async def promote(wish: Wish) -> Wish:
         server = keeper.server(str(wish.get("server", "")))
         outcome = await takeover.promote(keeper, server, accept_loss=bool(wish.get("accept_loss")))
+        if outcome.may_have_lost:
+            outcome = replace(outcome, republished=await _republish(keeper.settings, outcome))
         told: Wish = msgspec.to_builtins(outcome)
         return told
 
     return {"servers": servers, "replicate": replicate, "unreplicate": unreplicate, "promote": promote}
+
+
+async def _republish(settings: Settings, outcome: Outcome) -> int | None:
+    """What the bus or a consumer may have lost, the owners' event stores still have; inboxes know the rest."""
+    ago = _UNKNOWN if outcome.looked_before is None else timedelta(seconds=outcome.looked_before) + _BEFORE_THE_LOOK
+    told = 0
+    for owner in republishing.tellers():
+        try:
+            told += await republishing.republish(databases.url(settings, owner), since=datetime.now(UTC) - ago)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return None
+    return told

@@ -36,7 +36,8 @@ class Order:
 class Outcome:
     """What a promotion found. `received` is the end of the replica's log, `rescued` the transactions after it that
     were still to be read in the old primary's folder; None: nothing could be read there. `lost` are bytes of the log
-    that were known to be missing, `seconds` how long it took."""
+    that were known to be missing, `seconds` how long it took, `republished` the
+    events that were told once more because of a loss."""
 
     seconds: float
     timeline: int
@@ -46,6 +47,11 @@ class Outcome:
     synchronous: bool
     looked_before: float | None
     fenced: str | None
+    republished: int | None = None
+
+    @property
+    def may_have_lost(self) -> bool:
+        return self.rescued is None and not self.synchronous
 
 
 def sized(count: int) -> str:
