@@ -1,6 +1,7 @@
 """One context's database: a pool that bounds every wait, and transactions that end before the answer is sent."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -46,7 +47,7 @@ class Database:
         try:
             pool = await self._open()
             connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as fault:
+        except LOST as fault:
             raise DatabaseAway from fault
         finally:
             self._waiting -= 1
@@ -58,8 +59,13 @@ class Database:
             if getattr(fault, "severity_en", "") in _SESSION_IS_OVER:
                 raise DatabaseAway from fault
             raise
+        except (asyncpg.InterfaceError, asyncpg.InternalClientError) as fault:
+            if _is_lost(connection, fault):  # the server ended the session between two statements
+                raise DatabaseAway from fault
+            raise
         finally:
-            await asyncio.shield(pool.release(connection, timeout=ACQUIRE_TIMEOUT))
+            with contextlib.suppress(*LOST):  # what could not be given back has been closed; what was done is done
+                await asyncio.shield(pool.release(connection, timeout=ACQUIRE_TIMEOUT))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -121,6 +127,15 @@ class Database:
             return self._pool
 
 
+def _is_lost(connection: Connection, fault: Exception) -> bool:
+    """Whether that is no mistake of ours but the end of the session, which the driver finds in many ways."""
+    with contextlib.suppress(asyncpg.InterfaceError):  # the pool has taken it back already
+        if isinstance(fault, asyncpg.InternalClientError):
+            connection.terminate()
+        return connection.is_closed()
+    return True
+
+
 async def _leave_as_it_is(_: Connection) -> None:
     """No reset query when a connection goes back to the pool: it is a round trip for every statement of ours.
 
@@ -128,6 +143,9 @@ async def _leave_as_it_is(_: Connection) -> None:
     cursors, and who takes a session lock gives it back. A transaction left open is rolled back by asyncpg itself.
     """
 
+
+LOST = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What a connection raises that cannot be made, or has been lost."""
 
 _SESSION_IS_OVER = ("FATAL", "PANIC")  # whatever for: a log that cannot be written has no error code of its own
 _AWAY = (

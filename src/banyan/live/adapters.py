@@ -31,13 +31,13 @@ class Line:
                 asyncpg.connect(self._url, timeout=postgres.CONNECT_TIMEOUT, command_timeout=_ANSWER_SECONDS),
                 postgres.CONNECT_TIMEOUT + 1,
             )
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
+        except postgres.LOST as fault:
             raise DatabaseAway from fault
         try:
             connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(CHANNEL, lambda *message: heard(str(message[3])))
             yield connection, lost
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
+        except postgres.LOST as fault:
             raise DatabaseAway from fault
         finally:
             connection.terminate()

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from banyan.contracts.monitor import Depth
-from banyan.infra.postgres import CONNECT_TIMEOUT, Connection, Database
+from banyan.infra.postgres import CONNECT_TIMEOUT, LOST, Connection, Database
 from banyan.messaging import envelope
 from banyan.messaging.broker import MOST_COUNTED, Delivery, Feature
 from banyan.messaging.envelope import Envelope
@@ -123,7 +123,7 @@ class PgmqBroker:
                         await connection.fetchval("SELECT 1", timeout=CONNECT_TIMEOUT)
                 finally:
                     connection.terminate()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
+            except LOST as fault:
                 # Whoever reads notices the same, and says so.
                 log.debug("not listening to the bus", queue=queue, reason=repr(fault))
             await asyncio.sleep(_RECONNECT_SECONDS)

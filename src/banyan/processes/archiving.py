@@ -2,25 +2,30 @@
 
 import asyncio
 import time
+from typing import TypeAlias
 
 import asyncpg
 
 from banyan.infra import databases, embedded
 from banyan.infra.databases import Server
+from banyan.infra.postgres import Row
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor.supervisor import Progress, Supervisor
 
-_LOOK = 2.0
+_LOOK_SECONDS = 2.0
+_ANSWER_SECONDS = 3.0
 _TROUBLE = "cannot archive its log"
 
 _STATE = """
-SELECT coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) AS failing, last_failed_wal
-FROM pg_stat_archiver
+SELECT last_failed_wal FROM pg_stat_archiver
+WHERE last_failed_time > coalesce(last_archived_time, '-infinity')
 """
 
 # A commit that changes nothing. Without it the archive of a server where nothing happens tells of no time at all, and a
 # restore to a moment could not know whether the moment is in it.
 _HEARTBEAT = "SELECT pg_logical_emit_message(true, 'banyan', '')"
+
+Connection: TypeAlias = "asyncpg.Connection[Row]"
 
 
 async def watch(settings: Settings, supervisor: Supervisor, progress: Progress) -> None:
@@ -31,19 +36,18 @@ async def watch(settings: Settings, supervisor: Supervisor, progress: Progress) 
 
 async def _watch(settings: Settings, supervisor: Supervisor, progress: Progress, server: Server) -> None:
     name = f"postgres-{server.name}"
-    pause = max(0.1, min(_LOOK, settings.wal_archive_every / 4))
-    failing, beat = False, 0.0
+    pause = max(0.1, min(_LOOK_SECONDS, settings.wal_archive_every / 4))
+    look = _Look(settings, server)
+    failing = False
     while True:
         await asyncio.sleep(pause)
         child = supervisor.children.get(name)
         if child is None or child.state.state != "ready":
             continue
-        due = time.monotonic() - beat > settings.wal_archive_every / 2
         try:
-            stuck_at = await _look(settings, server, beat=due)
+            stuck_at = await look()
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             continue  # it is watched by others, too
-        beat = time.monotonic() if due else beat
         if stuck_at is not None:
             child.note(f"{_TROUBLE}: {stuck_at} waits. Nothing is lost while there is room for it in the data folder.")
             if not failing:
@@ -54,13 +58,25 @@ async def _watch(settings: Settings, supervisor: Supervisor, progress: Progress,
         failing = stuck_at is not None
 
 
-async def _look(settings: Settings, server: Server, *, beat: bool) -> str | None:
-    """The segment that cannot be archived, if one cannot."""
-    connection = await embedded.connect(settings, server)
-    try:
-        if beat:
-            await connection.execute(_HEARTBEAT, timeout=3)
-        row = await connection.fetchrow(_STATE, timeout=3)
-    finally:
-        connection.terminate()
-    return str(row["last_failed_wal"]) if row is not None and row["failing"] else None
+class _Look:
+    """The segment that cannot be archived, if one cannot. Keeps its connection, so that asking costs next to nothing."""
+
+    def __init__(self, settings: Settings, server: Server) -> None:
+        self._settings = settings
+        self._server = server
+        self._connection: Connection | None = None
+        self._beat = 0.0
+
+    async def __call__(self) -> str | None:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await embedded.connect(self._settings, self._server)
+        try:
+            if time.monotonic() - self._beat > self._settings.wal_archive_every / 2:
+                await self._connection.execute(_HEARTBEAT, timeout=_ANSWER_SECONDS)
+                self._beat = time.monotonic()
+            found = await self._connection.fetchval(_STATE, timeout=_ANSWER_SECONDS)
+        except BaseException:
+            self._connection.terminate()
+            self._connection = None
+            raise
+        return None if found is None else str(found)

@@ -46,5 +46,5 @@ async def _provide(settings: Settings, server: Server) -> None:
         try:
             await embedded.provide(settings, server)
             return
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
             await asyncio.sleep(_LOOK_SECONDS)

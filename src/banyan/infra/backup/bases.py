@@ -153,7 +153,7 @@ def _check_archive(folder: Path, server: Server, rights: Privileges) -> None:
 async def _is_writable(settings: Settings, server: Server) -> bool:
     try:
         connection = await embedded.connect(settings, server)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         return False
     try:
         return not await connection.fetchval("SELECT pg_is_in_recovery()", timeout=CONNECT_TIMEOUT)

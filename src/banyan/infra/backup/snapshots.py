@@ -55,7 +55,7 @@ def reading(database: str) -> Iterator[None]:
     """Raises DatabaseNotRead for whatever goes wrong between us and a server."""
     try:
         yield
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as fault:
         raise DatabaseNotRead(database, fault) from fault
 
 

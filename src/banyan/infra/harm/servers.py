@@ -20,6 +20,7 @@ from banyan.infra import embedded
 from banyan.infra.databases import Server
 from banyan.infra.faults.kinds import Fault
 from banyan.infra.harm import freezer
+from banyan.infra.postgres import LOST
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import state
 
@@ -122,7 +123,7 @@ async def sessions_ended(settings: Settings, server: Server, fault: Fault, *, ho
     """Ten times a second, each session is ended with the fault's chance."""
     deadline = asyncio.get_running_loop().time() + fault.seconds
     while asyncio.get_running_loop().time() < deadline:
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        with contextlib.suppress(*LOST):
             async with _session(settings, server) as session:
                 while asyncio.get_running_loop().time() < deadline:
                     for other in await session.fetch(_OTHERS, timeout=3):
@@ -147,7 +148,7 @@ async def hoarding(settings: Settings, server: Server, fault: Fault, *, holds: a
 
 async def _at_work(settings: Settings, server: Server, seconds: float, statements: list[str]) -> None:
     async def one(sql: str) -> None:
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        with contextlib.suppress(*LOST):
             async with _session(settings, server) as session:
                 # Ends in the server, too, when we are gone.
                 await session.execute(f"SET statement_timeout = {max(1, round(seconds * 1000))}")
