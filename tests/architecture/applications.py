@@ -95,7 +95,20 @@ def web(settings: Settings, verifier: Verifier) -> FastAPI:
     return app
 
 
-APPLICATIONS: dict[str, Build] = {"iam": iam, "gateway": gateway, "learning": learning, "live": live, "web": web}
+def monitor(settings: Settings, verifier: Verifier) -> FastAPI:
+    from banyan.processes import monitor
+
+    return monitor.application(settings, *monitor.parts(settings))
+
+
+APPLICATIONS: dict[str, Build] = {
+    "iam": iam,
+    "gateway": gateway,
+    "learning": learning,
+    "live": live,
+    "monitor": monitor,
+    "web": web,
+}
 """A process that serves anything joins here; `test_every_process_is_here` says so when it does not."""
 
 SERVES_NOTHING = {"old-site", "relay"}

@@ -66,6 +66,7 @@ TABLE: dict[str, dict[str, Row]] = {
     },
     "gateway": {
         "GET /_banyan/health": ANYBODY,
+        "GET /_banyan/metrics": OPERATORS,  # or whoever has the token for it
         "GET /_banyan/console": PAGE_OF_OPERATORS,
         "GET /_banyan/console/": PAGE_OF_OPERATORS,
         "GET /_banyan/console/processes": PAGE_OF_OPERATORS,
@@ -96,6 +97,16 @@ TABLE: dict[str, dict[str, Row]] = {
         "GET /api/v1/lessons/{lesson_id}": ANYBODY,  # a preview is for everybody; the rest is tried with data
         "PUT /api/v1/lessons/{lesson_id}/progress": SIGNED_IN,
         "GET /_banyan/media/{lesson_id}/{file}": Row("403", "403", "403", "403", "403"),  # without a signature
+    },
+    "monitor": {
+        "GET /now": PRIVATE,
+        "GET /traces": PRIVATE,
+        "GET /traces/{trace_id}": PRIVATE,
+        "GET /logs": PRIVATE,
+        "GET /alerts": PRIVATE,
+        "POST /alerts/test": PRIVATE,
+        "GET /metrics-of-all": PRIVATE,
+        "POST /v1/traces": PRIVATE,
     },
     "live": {"GET /api/v1/courses/{slug}/live": ANYBODY},
     "web": {

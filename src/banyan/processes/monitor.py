@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 
+from fastapi import FastAPI
+
 from banyan.infra import databases, http
 from banyan.infra.settings import Settings
 from banyan.monitor import jobs
@@ -19,23 +21,7 @@ from banyan.monitor.queries import Metrics
 
 
 async def run(settings: Settings) -> None:
-    notes = NoteFile(settings)
-    known = notes.load()
-    restarts = Restarts(known.counted)
-    servers = {name: f"postgres-{server.name}" for server in databases.SERVERS for name in server.databases}
-    picture = Picture(servers=servers, memory_limit=settings.memory_limit, restarts=restarts)
-    lookout = Lookout(settings, picture)
-    alerts = Alerts(
-        settings,
-        rules=RuleFile(settings),
-        notes=notes,
-        known=known.incidents,
-        counted=lambda: restarts.counted,
-        teller=Teller(settings),
-    )
-    traces = TraceStore()
-    routers = [router(lookout, alerts, traces, Logs(settings.logs), Metrics(settings)), collector(traces)]
-    app = http.application("monitor", routers, settings=settings)
+    lookout, alerts = parts(settings)
     listener = http.inherited_or_own_socket(settings, "monitor")
     beside = [
         asyncio.create_task(job)
@@ -46,7 +32,7 @@ async def run(settings: Settings) -> None:
         )
     ]
     try:
-        await http.serve(app, listener)
+        await http.serve(application(settings, lookout, alerts), listener)
     finally:
         for task in beside:
             task.cancel()
@@ -54,3 +40,26 @@ async def run(settings: Settings) -> None:
                 await task
         await alerts.close()
         await lookout.close()
+
+
+def parts(settings: Settings) -> tuple[Lookout, Alerts]:
+    notes = NoteFile(settings)
+    known = notes.load()
+    restarts = Restarts(known.counted)
+    servers = {name: f"postgres-{server.name}" for server in databases.SERVERS for name in server.databases}
+    picture = Picture(servers=servers, memory_limit=settings.memory_limit, restarts=restarts)
+    alerts = Alerts(
+        settings,
+        rules=RuleFile(settings),
+        notes=notes,
+        known=known.incidents,
+        counted=lambda: restarts.counted,
+        teller=Teller(settings),
+    )
+    return Lookout(settings, picture), alerts
+
+
+def application(settings: Settings, lookout: Lookout, alerts: Alerts) -> FastAPI:
+    traces = TraceStore()
+    routers = [router(lookout, alerts, traces, Logs(settings.logs), Metrics(settings)), collector(traces)]
+    return http.application("monitor", routers, settings=settings)
