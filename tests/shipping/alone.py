@@ -26,6 +26,7 @@ class Alone:
             "BANYAN_DATA": str(data),
             "BANYAN_PORT": str(port),
             "BANYAN_DEMO": "1",
+            "BANYAN_DRAIN_SECONDS": "10",
         }
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
