@@ -27,6 +27,7 @@ import pytest
 from banyan.contracts.events import StudentEnrolled
 from banyan.infra import databases, postgres
 from banyan.infra.backup import dumps, manifest, snapshots
+from banyan.infra.databases import SERVERS, Server
 from banyan.infra.settings import Settings
 from banyan.learning.consumers import from_iam
 from banyan.live.consumers import enrolled
@@ -37,6 +38,7 @@ from banyan.processes.backup import servers_running
 from tests.journeys.front_door import FrontDoor, banyan_up
 from tests.processes.people import Learner
 
+pytestmark = pytest.mark.timeout(600)  # of them most for what was there before, which all tests share
 PAUSE = 0.1  # seconds between two of a crowd; it is there to be in the middle of something, not to be fast
 
 
@@ -103,7 +105,7 @@ class Past:
 def past() -> Iterator[Past]:
     with tempfile.TemporaryDirectory(prefix="by-", dir="/tmp", ignore_cleanup_errors=True) as made:
         folder = Path(made)
-        archiving = {"BANYAN_WAL_ARCHIVE": str(folder / "wal"), "BANYAN_WAL_ARCHIVE_SECONDS": "1"}
+        archiving = {"BANYAN_WAL_ARCHIVE": str(folder / "wal"), "BANYAN_WAL_ARCHIVE_SECONDS": "20"}
         with banyan_up("--demo", environ=archiving) as door:
             lived = _live_through(door, folder)
         yield lived
@@ -128,16 +130,30 @@ def _live_through(door: FrontDoor, folder: Path) -> Past:
     moment = datetime.now(UTC)
     time.sleep(0.2)
     more.join(2)
-    time.sleep(3)  # a second until the segment is ended, and one more until it is in the archive
+    archive_what_was(door)
     assert not [secret for secret in secrets_of(door.data) if mentioned(door.data / "logs", secret)]
     return Past(folder, free, crowd, kept["digest"], moment, more.answered[0][1], more.answered[1][1])
 
 
-def wait_until(true: Any, patience: float = 60) -> None:
+def archive_what_was(door: FrontDoor) -> None:
+    """Commit once more on every server, and wait until that is in the archive."""
+    settings = Settings.read({"BANYAN_DATA": str(door.data)})
+
+    async def ask(server: Server, sql: str) -> str:
+        return str((await asked(settings, server.databases[0], sql))[0][0])
+
+    for server in SERVERS:
+        asyncio.run(ask(server, "SELECT pg_logical_emit_message(true, 'test', '')"))
+        ended = asyncio.run(ask(server, "SELECT pg_walfile_name(pg_switch_wal())"))
+        last = f"SELECT coalesce(max(last_archived_wal), '') >= '{ended}' FROM pg_stat_archiver"
+        wait_until(lambda server=server, last=last: asyncio.run(ask(server, last)) == "True", pause=0.3)
+
+
+def wait_until(true: Any, patience: float = 120, pause: float = 0.02) -> None:
     deadline = time.monotonic() + patience
     while not true():
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def banyan(*arguments: str, environ: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":

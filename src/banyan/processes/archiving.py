@@ -37,7 +37,7 @@ async def watch(settings: Settings, supervisor: Supervisor, progress: Progress) 
 async def _watch(settings: Settings, supervisor: Supervisor, progress: Progress, server: Server) -> None:
     name = f"postgres-{server.name}"
     pause = max(0.1, min(_LOOK_SECONDS, settings.wal_archive_every / 4))
-    look = _Look(settings, server)
+    look = Look(settings, server)
     failing = False
     while True:
         await asyncio.sleep(pause)
@@ -58,8 +58,8 @@ async def _watch(settings: Settings, supervisor: Supervisor, progress: Progress,
         failing = stuck_at is not None
 
 
-class _Look:
-    """The segment that cannot be archived, if one cannot. Keeps its connection, so that asking costs next to nothing."""
+class Look:
+    """Answers the segment that cannot be archived, if one cannot. Keeps its connection, so asking is cheap."""
 
     def __init__(self, settings: Settings, server: Server) -> None:
         self._settings = settings
@@ -76,7 +76,11 @@ class _Look:
                 self._beat = time.monotonic()
             found = await self._connection.fetchval(_STATE, timeout=_ANSWER_SECONDS)
         except BaseException:
-            self._connection.terminate()
-            self._connection = None
+            self.end()
             raise
         return None if found is None else str(found)
+
+    def end(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
