@@ -277,7 +277,9 @@ def test_a_server_on_a_full_disk_is_back_when_there_is_room(door: FrontDoor) -> 
 
     add(door, "postgres-core", "disk-full", 1.5)
 
-    assert learner.call("POST", "/_banyan/api/v1/enrolments", {"course": course})[0] == 503
+    # 503 once the server has panicked; before that, a table that cannot grow for a limit has no error code of its own,
+    # as it has (53100) for a disk that is really full.
+    assert learner.call("POST", "/_banyan/api/v1/enrolments", {"course": course})[0] in (500, 503)
     assert learner.enrol_until_told(course, patience=30) in (200, 201)
 
 
