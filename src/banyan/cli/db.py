@@ -196,7 +196,15 @@ def _cells(server: dict[str, Any]) -> list[str]:
     if not server["ours"]:
         return [server["name"], names, "elsewhere", "-", "", "", ""]
     if server["copying"] is not None:
-        return [server["name"], names, server["state"], "being copied", "", "", _note(server)]
+        return [
+            server["name"],
+            names,
+            server["state"],
+            "no copy" if server["copying"]["fault"] else "being copied",
+            "",
+            "",
+            _note(server),
+        ]
     if server["replica"] is None:
         return [server["name"], names, server["state"], "-", "", "", server["busy"]]
     look = server["look"]

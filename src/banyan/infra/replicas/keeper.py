@@ -122,6 +122,7 @@ class Keeper:
             return
         with self.alone(server, "loses its replica"):
             if not folders.exists(self.settings, server):
+                self._copying.pop(server.name, None)  # of one that failed
                 raise refusals.NoReplica(server)
             if folders.is_lost(self.settings, server):
                 raise refusals.LastCopy(server)
