@@ -49,6 +49,7 @@ FIGURES = {
     "process.p50": Figure("ms", "half of its requests took longer", "process"),
     "process.p99": Figure("ms", "one of a hundred of its requests took longer", "process"),
     "side.errors": Figure("%", "of a side's requests that failed, where three did", "old or new"),
+    "side.p50": Figure("ms", "half of a side's requests took longer", "old or new"),
     "side.p99": Figure("ms", "one of a hundred of a side's requests took longer", "old or new"),
     "route.errors": Figure("%", "of a route's requests that failed, where three did", "route:side"),
     "route.p50": Figure("ms", "half of a route's requests took longer", "route:side"),

@@ -220,6 +220,7 @@ process.p50 > 400ms for 2s -> operators
 process.p99 > 3s for 6s -> operators
 route.errors > 5% for 3s -> operators
 side.errors > 5% for 3s -> operators
+side.p50 of old > 400ms for 2s -> operators   # an old site that is always slow wants a larger number
 side.p99 > 5s for 6s -> operators
 
 # Databases
