@@ -37,10 +37,10 @@ class FrontDoor:
         """The Host header of a browser that visits this URL."""
         return self.url.removeprefix("http://")
 
-    def banyan(self, *arguments: str) -> str:
+    def banyan(self, *arguments: str, patience: float = 60) -> str:
         """Run a command of the operator's on this data folder; its output. Fails when the command does."""
         command = [self.python, "-m", "banyan", *arguments, "--data", str(self.data)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=patience, check=False)
         assert done.returncode == 0, f"banyan {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
         return done.stdout
 
