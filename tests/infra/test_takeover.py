@@ -185,6 +185,8 @@ def test_a_lost_server_is_not_replaced_by_an_empty_one_when_everything_is_starte
     core.start()
 
     assert not folder.exists()
+    with pytest.raises(embedded.EmbeddedPostgresError, match="banyan db promote core"):
+        embedded.initialise(core.settings, CORE, embedded.privileges(core.settings))
     with pytest.raises(control.WishRefused, match="all there is"):
         core.ask("unreplicate")
     core.until(lambda: core.run(COUNT, on_replica=True) == 1)

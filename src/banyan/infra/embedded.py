@@ -106,6 +106,11 @@ def initialise(settings: Settings, server: Server, rights: Privileges) -> None:
         _give(folder, rights.owner)
         archiving.prepare(settings, server.name, folder, rights.owner)
         return
+    if any(folder.with_name(f"{server.name}.{left}").exists() for left in ("replica", "promotion")):
+        raise EmbeddedPostgresError(
+            f"{folder} is gone, and a replica is all that is left of it; an empty server would hide that. Start "
+            f"`banyan up`, then `banyan db promote {server.name}`."
+        )
     draft = folder.with_name(f"{server.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
