@@ -177,9 +177,9 @@ class _Exchange:
         figures.LEDGER.request(method, route, status).note(perf_counter() - self.started, failed=failed)
         if self.span is not None:
             self.span.update_name(f"{method} {route}")
-            self.span.set_attribute("http.request.method", method)
-            self.span.set_attribute("http.route", route)
-            self.span.set_attribute("http.response.status_code", status)
+            self.span.set_attributes(
+                {"http.request.method": method, "http.route": route, "http.response.status_code": status}
+            )
             if self.endless:
                 self.span.set_attribute(tracing.STREAM, True)
             if failed:
