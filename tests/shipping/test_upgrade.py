@@ -259,8 +259,10 @@ def watching(door: FrontDoor, slug: str) -> Iterator[list[str]]:
         first, second = (stream for stream in streams)
         first.request("GET", f"/_banyan/api/v1/courses/{slug}/live")
         lines = first.getresponse().read().decode().splitlines()  # raises where the end is not in order
-        seen.extend(["told to come again"] if any(line.startswith("retry:") for line in lines) else [])
+        told = [int(line.removeprefix("retry: ")) for line in lines if line.startswith("retry: ")]
+        seen.extend(["told to come again"] if told else [])
         seen.append("ended")
+        time.sleep(max(told) / 1000)  # as a browser does
         second.request("GET", f"/_banyan/api/v1/courses/{slug}/live")
         seen.extend(["came again"] if second.getresponse().status == 200 else [])
 
