@@ -26,6 +26,15 @@ class Row:
         return "well" if self.now.state == "ready" else "changing"
 
     @property
+    def said_by_its_state(self) -> list[str]:
+        """The rules whose alerts say nothing that the state does not."""
+        return [alert.rule for alert in self.alerts if alarms.figure(alert) == "process.away" and not self.is_ready]
+
+    @property
+    def is_ready(self) -> bool:
+        return self.now.state == "ready"
+
+    @property
     def memory_share(self) -> float | None:
         used, limit = self.now.memory_bytes, self.now.memory_limit_bytes
         return min(1.0, used / limit) if used is not None and limit else None
