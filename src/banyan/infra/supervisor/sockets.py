@@ -14,5 +14,7 @@ def processes_with_sockets(settings: Settings) -> dict[str, Path]:
     stays expected."""
     names = sorted(path.stem for path in settings.run.glob("*.sock"))
     return {
-        "envoy" if name == _ENVOY_ADMIN else name: settings.socket(name) for name in names if not _NO_PROCESS.fullmatch(name)
+        "envoy" if name == _ENVOY_ADMIN else name: settings.socket(name)
+        for name in names
+        if not _NO_PROCESS.fullmatch(name)
     }
