@@ -183,11 +183,22 @@ async def test_an_envoy_that_was_away_is_not_told_twice(routes: Routes, front_do
 async def test_what_another_process_committed_is_served(
     routes: Routes, front_door: RecordingFrontDoor, gateway_database: Database
 ) -> None:
-    await Routes(gateway_database, RecordingFrontDoor(), defaults=()).move("course", side="old")
+    other = Routes(gateway_database, RecordingFrontDoor(), defaults=())
+    await other.reconcile()
+    await other.move("course", side="old")
 
     await routes.reconcile()
 
     assert front_door.sides()["course"] == "old"
+
+
+async def test_a_table_that_may_not_have_been_made_yet_is_asked_for_again(gateway_database: Database) -> None:
+    routes = Routes(gateway_database, RecordingFrontDoor(), defaults=())
+
+    with pytest.raises(StillStarting):
+        await routes.table()
+    await routes.reconcile()
+    await routes.table()
 
 
 async def test_the_kill_switch_of_the_command_line_is_seen(routes: Routes, front_door: RecordingFrontDoor) -> None:

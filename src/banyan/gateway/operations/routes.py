@@ -86,7 +86,9 @@ class Routes:
             raise StillStarting
 
     async def table(self) -> Table:
-        """The table as it is now. Raises DatabaseAway."""
+        """The table as it is now. Raises DatabaseAway, and StillStarting where it may not have been made yet."""
+        if not self._prepared and self.locked is None:
+            raise StillStarting
         async with self._database.connection() as connection:
             return await store.load_table(connection)
 
