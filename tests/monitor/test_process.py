@@ -72,14 +72,17 @@ def run(name: str, settings: Settings) -> Iterator["subprocess.Popen[bytes]"]:
         log.close()
 
 
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    folder = tmp_path_factory.mktemp("m")
+def settings_in(folder: Path) -> Settings:
     found = Settings.read(
         {"BANYAN_DATA": str(folder), "BANYAN_LOOK_SECONDS": "0.1", "BANYAN_ALERT_CALM_SECONDS": "0.5"}
     )
     found.make_folders()
     return found
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return settings_in(tmp_path_factory.mktemp("m"))
 
 
 @pytest.fixture(scope="module")
@@ -135,11 +138,12 @@ async def test_without_a_supervisor_whoever_has_a_socket_is_expected(
     assert str(settings.data) not in well.text + ill.text
 
 
-def test_after_its_own_restart_monitor_says_so(settings: Settings, hook: Webhook) -> None:
+def test_after_its_own_restart_monitor_says_so(tmp_path: Path, hook: Webhook) -> None:
+    settings = settings_in(tmp_path)
     (settings.data / "alerts.rules").write_text(f"process.restarts > 0 for 0s -> webhook {hook.url}\n")
     with run("monitor", settings) as first:
-        asker = Asker(settings.socket("monitor"))
-        until(lambda: '"monitor"' in (settings.run / "alerts.json").read_text(), within=20)
+        notes = settings.run / "alerts.json"
+        until(lambda: notes.exists() and '"monitor"' in notes.read_text(), within=20)
         first.kill()
         first.wait()
     before = len(hook.about("monitor", figure="process.restarts"))
