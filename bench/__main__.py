@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import json
 import shutil
 import signal
 import subprocess
@@ -11,6 +10,8 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
 
 from banyan.kit.errors import Unavailable
 from bench import (
@@ -74,11 +75,16 @@ def main(arguments: list[str]) -> int:
         metavar="PATTERN",
         help="faults of the section faults, such as 'learning-*'; may be repeated",
     )
+    parser.add_argument(
+        "--renew", action="store_true", help="put the sections of --only into docs/benchmarks.md, and keep its others"
+    )
     parser.add_argument("--list", action="store_true", help="name the sections and end")
     told = parser.parse_args(arguments)
     if told.list:
         print("\n".join(SECTIONS))
         return 0
+    if told.renew and (told.quick or not told.only or told.faults):
+        parser.error("--renew goes with --only, and with whole sections")
     plan = dataclasses.replace(QUICK if told.quick else FULL, faults=tuple(told.faults))
     names = told.only or list(SECTIONS)
     sections = [_measured(name, plan) for name in names]
@@ -92,10 +98,19 @@ def main(arguments: list[str]) -> int:
         sections=sections,
         plan=plan,
     )
-    whole = not plan.quick and not told.only
+    if told.renew:
+        run = _with_the_others(run)
+    whole = told.renew or not (plan.quick or told.only)
     page = _write(run, servers.ROOT / ("docs" if whole else "bench/results"))
     print(f"Wrote {page.relative_to(servers.ROOT)}")
     return 1 if any(not section.tables for section in sections) else 0
+
+
+def _with_the_others(run: Run) -> Run:
+    """The published sections, with those of this run in their places."""
+    published = msgspec.json.decode((servers.ROOT / "docs/benchmarks.json").read_bytes(), type=Run)
+    by_name = {section.name: section for section in (*published.sections, *run.sections)}
+    return dataclasses.replace(run, sections=[by_name[name] for name in SECTIONS if name in by_name])
 
 
 def _measured(name: str, plan: Plan) -> Section:
@@ -114,6 +129,8 @@ def _measured(name: str, plan: Plan) -> Section:
     section.seconds = time.monotonic() - begin
     section.others_busy = max(busy, machine.busy_share(LOOK_SECONDS))
     section.load = machine.load_average()
+    section.at = datetime.now(UTC)
+    section.commit = _commit()
     print(f"{name} took {section.seconds:.0f} s", file=sys.stderr, flush=True)
     return section
 
@@ -125,10 +142,8 @@ def _write(run: Run, folder: Path) -> Path:
         (folder / "benchmarks.svg").write_text(chart.draw(panels), encoding="utf-8")
     page = folder / "benchmarks.md"
     page.write_text(report.page(run, chart="benchmarks.svg" if panels else None), encoding="utf-8")
-    results = servers.ROOT / "bench/results"
-    results.mkdir(parents=True, exist_ok=True)
-    figures = json.dumps(dataclasses.asdict(run), default=str, ensure_ascii=False, indent=1)
-    (results / f"{run.at:%Y%m%d-%H%M%S}.json").write_text(figures, encoding="utf-8")
+    figures = msgspec.json.format(msgspec.json.encode(run), indent=1)
+    (folder / "benchmarks.json").write_bytes(figures)
     return page
 
 

@@ -67,6 +67,8 @@ class Section:
     seconds: float = 0.0
     others_busy: float = 0.0
     load: float = 0.0
+    at: datetime | None = None
+    commit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,8 @@ def page(run: Run, *, chart: str | None) -> str:
 
 def _introduction(run: Run) -> str:
     return (
-        f"Written by `{run.command}`; the same command measures again. Everything was measured in one run on one"
-        f" machine, each thing beside its peers in interleaved rounds; figures are medians of"
+        f"Written by `{run.command}`; `make bench` measures everything again. Each section was measured in one run on"
+        f" one machine, each thing beside its peers in interleaved rounds; figures are medians of"
         f" {run.plan.rounds} rounds where nothing else is said, with the lowest and highest in"
         " parentheses where space allows."
         " Clients, servers and databases share the machine's cores, so requests per second say little about a larger"
@@ -139,18 +141,25 @@ def _where(run: Run) -> str:
         *run.versions.items(),
     ]
     before = [
-        (section.name, f"{section.seconds:.0f} s", f"{section.others_busy:.0%}", f"{section.load:.1f}")
+        (
+            section.name,
+            f"{section.at or run.at:%Y-%m-%d %H:%M}",
+            section.commit or run.commit,
+            f"{section.seconds:.0f} s",
+            f"{section.others_busy:.0%}",
+            f"{section.load:.1f}",
+        )
         for section in run.sections
     ]
     return "\n\n".join(
         [
             "## Machine and run",
             markdown_table(("", ""), rows, left=2),
-            "How long each section took, how much of the machine other programs used in the two seconds before it or"
-            " after it (the larger), and the load average of its last minute (most of that load is the bench's own)."
+            "When each section was measured, of which commit, how long it took, how much of the machine other programs"
+            " used in the two seconds before it or after it (the larger), and the load average of its last minute (most of that load is the bench's own)."
             " `make bench ARGS=--quick` is a rehearsal that writes to `bench/results/`; `ARGS='--only NAME'` measures"
-            " one section. Every run also leaves its tables in `bench/results/` as JSON.",
-            markdown_table(("section", "took", "others", "load average"), before),
+            " one section, and with `--renew` puts it in the place of the last one here.",
+            markdown_table(("section", "UTC", "commit", "took", "others", "load average"), before, left=3),
         ]
     )
 

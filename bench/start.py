@@ -95,7 +95,7 @@ def _memory(memory: Memory) -> Table:
     rest = {name: median(values) for name, values in memory.rest.items()}
     loaded = {name: median(values) for name, values in memory.loaded.items()}
     rows = [(name, figure(mib), figure(loaded[name])) for name, mib in sorted(rest.items(), key=lambda row: -row[1])]
-    rows.append(("**together**", *(f"**{figure(sum(each.values()))}**" for each in (rest, loaded))))
+    rows.append(("**together**", f"**{figure(sum(rest.values()))}**", f"**{figure(sum(loaded.values()))}**"))
     return Table(
         "Memory",
         ("process", "at rest, PSS MiB", "after load, PSS MiB"),
