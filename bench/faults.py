@@ -174,8 +174,8 @@ def _counted(suffered: list[Suffered], idle: dict[str, Window]) -> Table:
         f"{len(suffered)} faults; all was well again {statistics.median(recovered):.1f} s after their end, at the"
         f" latest after {max(recovered):.1f} s. Each by itself: [the fault matrix](faults.md)."
     )
-    columns = ("journey", "idle p50 / p99 ms", "faults beside it", "requests", "failed")
-    columns += ("faults of what it needs", "requests", "failed")
+    columns = ["journey", "idle p50 / p99 ms", "faults beside it", "requests", "failed"]
+    columns += ["faults of what it needs", "requests", "failed"]
     return Table("What people on five journeys saw", columns, rows, note)
 
 

@@ -156,7 +156,8 @@ def _where(run: Run) -> str:
             "## Machine and run",
             markdown_table(("", ""), rows, left=2),
             "When each section was measured, of which commit, how long it took, how much of the machine other programs"
-            " used in the two seconds before it or after it (the larger), and the load average of its last minute (most of that load is the bench's own)."
+            " used in the two seconds before it or after it (the larger), and the load average of its last minute (most"
+            " of that load is the bench's own)."
             " `make bench ARGS=--quick` is a rehearsal that writes to `bench/results/`; `ARGS='--only NAME'` measures"
             " one section, and with `--renew` puts it in the place of the last one here.",
             markdown_table(("section", "UTC", "commit", "took", "others", "load average"), before, left=3),
