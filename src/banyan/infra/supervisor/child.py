@@ -10,7 +10,6 @@ from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import spawning, state
@@ -96,10 +95,11 @@ class Child:
         self, reason: str, *, command: list[str] | None = None, version: str | None = None, wanted: bool = True
     ) -> None:
         """Stop the process now, if it lives, and start it again without a wait, from now on by `command`, which is of
-        that `version`, if given. One that nobody wanted is told as a fault."""
+        that `version`, if given. One that nobody `wanted` counts as a death, with the pauses that follow several."""
         if command is not None:
             self.spec = replace(self.spec, command=command, version=version or self.spec.version)
-        self._restart_asked.set()
+        if wanted:
+            self._restart_asked.set()
         self._reason = reason
         if self._process is not None and self._process.returncode is None:
             self._wanted = wanted
@@ -113,12 +113,14 @@ class Child:
         """As `restart`, but what comes next loads everything first, and nobody waits for that. Raises NotLoaded."""
         turn = Turn()
         spec = replace(self.spec, command=command or self.spec.command)
-        process, pump = await self._spawn(spec, turn)
+        process = None
         try:
+            process, pump = await self._spawn(spec, turn)
             await turn.loaded(within=within)
         except BaseException:
             turn.close()
-            _signal_group(process.pid, signal.SIGKILL)
+            if process is not None:
+                _signal_group(process.pid, signal.SIGKILL)
             raise
         self._next = (process, pump, turn)
         await self.restart(reason, command=spec.command, version=version)
@@ -146,7 +148,7 @@ class Child:
             if self._stopping:
                 return
             lived = asyncio.get_running_loop().time() - started
-            deaths = 1 if lived > _LIVED_LONG or self._restart_asked.is_set() else deaths + 1
+            deaths = 1 if lived > _LIVED_LONG or self._wanted else deaths + 1
             failing = deaths >= _DEATHS_BEFORE_FAILING
             self._change(
                 "failing" if failing else "backoff",
@@ -170,7 +172,9 @@ class Child:
         self._change(self.state.state, pid=process.pid, detail="")
         watch = asyncio.create_task(self._watch(process))
         try:
-            if self.spec is not spec:  # another command was given while this one was being started
+            if self._restart_asked.is_set():  # while it was being started, so perhaps by another command
+                self._wanted = True
+                self._change("stopping", detail=self._reason)
                 await self._end_process()
             await process.wait()
         finally:
@@ -217,7 +221,7 @@ class Child:
                 await asyncio.sleep(_PROBE_EVERY if ready else _PROBE_WHILE_STARTING)
                 continue
             last_answer = loop.time()
-            if self.state.state != "ready" and not self._stopping and not self._restart_asked.is_set():
+            if self.state.state not in ("ready", "stopping"):
                 ready = True
                 self._change("ready", detail="")
                 self.first_ready.set()
@@ -272,19 +276,12 @@ def dies_with_parent(stop_signal: signal.Signals) -> list[str]:
 
 def _signal_group(pid: int, number: signal.Signals) -> None:
     # PostgreSQL's backends lead groups of their own. One that hangs would outlive the rest, and keep the output open.
-    children = _children(pid) if number is signal.SIGKILL else []
+    children = state.children(pid) if number is signal.SIGKILL else []
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
     for child in children:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(child, number)
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
 
 
 def _short(fault: Exception) -> str:

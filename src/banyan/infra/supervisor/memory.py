@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from banyan.infra.settings import Settings
+from banyan.infra.supervisor import state
 from banyan.infra.supervisor.child import Child
 from banyan.infra.supervisor.supervisor import Supervisor
 
@@ -45,23 +46,12 @@ async def watch(settings: Settings, supervisor: Supervisor) -> None:
 
 def _end_greedy_sessions(server: Child, pid: int, limit: int) -> None:
     """One session must not cost the others theirs, as a restart of the server would."""
-    for session in _children_of(pid):
+    for session in state.children(pid):
         if (used := _resident(session, shared=False)) > limit:
             log.warning("a session is over the memory limit", server=server.spec.name, used=used, limit=limit)
             server.note_end(f"a session used {_mb(used)}, more than its limit of {_mb(limit)}, and was ended")
             with contextlib.suppress(OSError):
                 os.kill(session, signal.SIGTERM)
-
-
-def _children_of(parent: int) -> list[int]:
-    found = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            with contextlib.suppress(OSError, IndexError):
-                stat = Path(f"/proc/{entry}/stat").read_bytes()
-                if int(stat.rsplit(b")", 1)[1].split()[1]) == parent:
-                    found.append(int(entry))
-    return found
 
 
 def _resident(pid: int, *, shared: bool = True) -> int:

@@ -25,7 +25,7 @@ async def watch(settings: Settings, supervisor: Supervisor, folders: Iterable[Pa
     """Restart, for each batch of edits, the processes that these touch."""
     async for changes in awatch(*folders, debounce=200, step=50):
         changed = {Path(path) for _, path in changes}
-        for name, child in supervisor.children.items():
+        for name, child in list(supervisor.children.items()):
             if child.spec.kind == "process" and touches(loaded_by(settings, name), changed):
                 await child.restart("an edited file")
 

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+import structlog
+
 from banyan import __version__
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import guardian, state
@@ -20,9 +22,10 @@ from banyan.infra.supervisor.child import Child, Spec
 from banyan.infra.supervisor.state import ChildState, DataFolderLock, SupervisorState
 from banyan.kit.errors import NotFound
 
+log = structlog.get_logger()
+
 _GUARDIAN_PAUSE = 0.2
 _WRITE_AGAIN = 1.0
-_LOOK = 0.02
 
 
 class ChildUnknown(NotFound):
@@ -108,18 +111,6 @@ class Supervisor:
                 self._progress.trouble(child.spec.name, child.state.detail or "not ready yet; Banyan goes on trying")
         stop.cancel()
 
-    async def restart(self, name: str, reason: str, *, command: list[str] | None = None, wait: float) -> bool:
-        """Stop a child and start it again, by `command` from now on if given; whether it was ready within `wait`
-        seconds. Raises ChildUnknown."""
-        child = self.child(name)
-        await child.restart(reason, command=command)
-        deadline = time.monotonic() + wait
-        while time.monotonic() < deadline:
-            if child.state.state == "ready":
-                return True
-            await asyncio.sleep(_LOOK)
-        return False
-
     async def remove(self, name: str) -> None:
         """Stop a child for good. Raises ChildUnknown."""
         child = self.child(name)
@@ -142,14 +133,22 @@ class Supervisor:
         return self._stop_asked.is_set()
 
     def beside(self, work: Coroutine[None, None, None]) -> None:
-        """Run work of the supervisor's own until somebody asks to stop."""
-        self._beside.append(asyncio.create_task(work))
+        """Run work of the supervisor's own until somebody asks to stop. If it fails, that is told, and all else goes
+        on."""
+        task = asyncio.create_task(work, name=getattr(work, "__qualname__", "work"))
+        task.add_done_callback(self._tell_failure)
+        self._beside.append(task)
 
     async def wait_for_stop(self) -> None:
         await self._stop_asked.wait()
         for task in self._beside:
             task.cancel()
         await asyncio.gather(*self._beside, return_exceptions=True)
+
+    def _tell_failure(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            log.error("work beside the processes failed", work=task.get_name(), exc_info=fault)
+            self._progress.trouble("supervisor", f"{task.get_name()} has failed until the next start: {fault!r}")
 
     async def _keep_guardian(self) -> None:
         """Whoever kills the guardian must not take the last safety away."""
