@@ -23,6 +23,7 @@ from banyan.infra.harm import freezer
 from banyan.infra.postgres import LOST
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import state
+from banyan.infra.supervisor.child import dies_with_parent
 
 _LOOK = 0.02
 _BETWEEN_STOPS = 0.1
@@ -53,9 +54,7 @@ async def frozen(pid: int, seconds: float, *, stop: float, run: float, holds: as
     stopped: dict[int, int] = {}
     try:
         while helper.stdout is not None and (line := await helper.stdout.readline()):
-            stopped = {
-                int(each): int(born) for each, _, born in (word.partition(":") for word in line.decode().split()[1:])
-            }
+            stopped = dict(map(_named, line.decode().split()[1:]))
             holds.set()
     finally:
         freezer.thaw(stopped)  # whoever has killed the helper must not have stopped them for good
@@ -109,7 +108,7 @@ async def beside(seconds: float, workers: int, *, holds: asyncio.Event) -> None:
     burners = []
     try:
         for _ in range(workers):
-            prefix = ("setpriv", "--pdeathsig", "KILL", "--")
+            prefix = dies_with_parent(signal.SIGKILL)
             burners.append(await asyncio.create_subprocess_exec(*prefix, sys.executable, "-I", "-S", "-c", code))
         holds.set()
         await asyncio.gather(*(burner.wait() for burner in burners))
