@@ -108,9 +108,9 @@ def populated(door: FrontDoor, *, learners: int) -> Iterator[Town]:
     assert reader.sign_in("learner@banyan.test") == 204
     cookies = "; ".join(f"{name}={value}" for name, value in reader.cookies.items())
     people = [
-        Traveller("old pages", travellers.reading(door, "/"), 0.03),
-        Traveller("new pages", travellers.reading(door, "/courses", f"/courses/{quote(slugs[0])}"), 0.05),
-        Traveller("signed-in pages", travellers.reading(door, "/me", cookies=cookies), 0.05),
+        travellers.reader(door, "old pages", "/", pause=0.03),
+        travellers.reader(door, "new pages", "/courses", f"/courses/{quote(slugs[0])}", pause=0.05),
+        travellers.reader(door, "signed-in pages", "/me", cookies=cookies, pause=0.05),
         Traveller("enrolling", enrolling.once, 0.15),
         Traveller("live", travellers.watching(door, quote(slugs[0])), 0.1),
     ]

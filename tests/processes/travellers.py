@@ -33,11 +33,12 @@ class Step:
 
 @dataclass
 class Traveller:
-    """`once` does the thing and returns status, headers and body."""
+    """`once` does the thing and returns status, headers and body; `leave` closes what it has kept open."""
 
     journey: str
     once: Callable[[], tuple[int, Mapping[str, str], bytes]]
     pause: float
+    leave: Callable[[], None] = lambda: None
     steps: list[Step] = field(default_factory=list)
 
     def travel(self, over: threading.Event) -> None:
@@ -50,6 +51,7 @@ class Traveller:
                 status, said, clear = 0, repr(fault), False
             self.steps.append(Step(began, time.monotonic() - began, status, said, clear))
             over.wait(self.pause)
+        self.leave()
 
     def since(self, moment: float) -> list[Step]:
         return [step for step in self.steps if step.began >= moment]
@@ -95,17 +97,14 @@ def travelling(travellers: list[Traveller]) -> Iterator[Callable[[], None]]:
         rest()
 
 
-def reading(door: FrontDoor, *paths: str, cookies: str = "") -> Callable[[], tuple[int, Mapping[str, str], bytes]]:
-    """Pages in turn, by a browser that keeps its connection for some of them."""
+def reader(door: FrontDoor, journey: str, *paths: str, pause: float, cookies: str = "") -> Traveller:
+    """Reads pages in turn, by a browser that keeps its connection for some of them."""
     turn = itertools.count()
-    kept: list[http.client.HTTPConnection] = []
+    connection = http.client.HTTPConnection(*door.address, timeout=PATIENCE)
     headers = {"accept": "text/html", **({"cookie": cookies} if cookies else {})}
 
     def once() -> tuple[int, Mapping[str, str], bytes]:
         number = next(turn)
-        if not kept:
-            kept.append(http.client.HTTPConnection(*door.address, timeout=PATIENCE))
-        connection = kept[0]
         try:
             connection.request("GET", paths[number % len(paths)], headers=headers)
             answer = connection.getresponse()
@@ -117,7 +116,7 @@ def reading(door: FrontDoor, *paths: str, cookies: str = "") -> Callable[[], tup
             if number % 4 == 0:
                 connection.close()
 
-    return once
+    return Traveller(journey, once, pause, connection.close)
 
 
 def watching(door: FrontDoor, slug: str) -> Callable[[], tuple[int, Mapping[str, str], bytes]]:
