@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -36,6 +37,21 @@ async def test_a_role_reaches_its_own_database_and_no_other(postgres, monkeypatc
             await asyncpg.connect(embedded_url(postgres.settings, server, database, "alpha", password))
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(embedded_url(postgres.settings, server, "alpha", "alpha", "guess"))
+
+
+async def test_a_server_whose_postmaster_alone_is_stopped_takes_no_newcomers(postgres) -> None:
+    server = Server("test", 5599, ())
+    await embedded.greet(postgres.settings, server)
+    postmaster = int((embedded.data_folder(postgres.settings, server) / "postmaster.pid").read_text().split()[0])
+
+    os.kill(postmaster, signal.SIGSTOP)
+    try:
+        with pytest.raises(TimeoutError):
+            await embedded.greet(postgres.settings, server)
+    finally:
+        os.kill(postmaster, signal.SIGCONT)
+
+    await embedded.greet(postgres.settings, server)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root has to become somebody else for PostgreSQL")

@@ -25,6 +25,7 @@ from banyan.infra.supervisor.child import dies_with_parent
 SUPERUSER = "postgres"
 STOP_SIGNAL = signal.SIGINT  # PostgreSQL's "fast shutdown": sessions are ended, nothing needs recovery
 _UNPRIVILEGED = "nobody"
+_TLS_WANTED = bytes.fromhex("00000008 04d2162f")
 
 _PARAMETERS = {
     "listen_addresses": "",
@@ -181,8 +182,8 @@ async def probe(settings: Settings, server: Server) -> None:
 
 
 class Readiness:
-    """A server is ready when it answers and its databases are there. Keeps one connection, so that asking every
-    second costs next to nothing."""
+    """A server is ready when it answers, takes newcomers, and its databases are there. Keeps one connection, so that
+    asking every second costs next to nothing; a newcomer's greeting, because sessions outlive a stopped postmaster."""
 
     def __init__(self, settings: Settings, server: Server) -> None:
         self._settings = settings
@@ -202,6 +203,20 @@ class Readiness:
             self._connection.terminate()
             self._connection = None
             raise
+        await greet(self._settings, self._server)
+
+
+async def greet(settings: Settings, server: Server) -> None:
+    """Raises unless the server takes newcomers. Asks for TLS and leaves at the answer: a session is begun for that, and
+    nothing is computed or logged."""
+    path = databases.socket_folder(settings) / f".s.PGSQL.{server.port}"
+    async with asyncio.timeout(3):
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        try:
+            writer.write(_TLS_WANTED)
+            await reader.readexactly(1)
+        finally:
+            writer.close()
 
 
 async def provide(settings: Settings, server: Server) -> None:
