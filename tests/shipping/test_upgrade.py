@@ -6,6 +6,8 @@ import http.client
 import json
 import re
 import shutil
+import signal
+import subprocess
 import tempfile
 import threading
 import time
@@ -164,6 +166,24 @@ def test_a_version_that_cannot_be_loaded_stops_nothing(door: FrontDoor, folder: 
 
     assert "No module named 'nothing'" in str(refused.value)
     assert {child.name: child.pid for child in processes(door)} == before
+
+
+def test_an_upgrade_that_is_interrupted_goes_back(door: FrontDoor, new: Installed) -> None:
+    command = [door.python, "-m", "banyan", "upgrade", "--to", str(new.folder), "--data", str(door.data)]
+    with (
+        visited(door) as visits,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd="/", start_new_session=True) as upgrading,
+    ):
+        assert upgrading.stdout is not None
+        done = next(line for line in upgrading.stdout if line.strip().startswith("ready")).split()[1]
+        upgrading.send_signal(signal.SIGINT)
+        said = squeezed(upgrading.stdout.read())
+        assert upgrading.wait(120) != 0
+
+    assert f"back {done} {OLD}" in said
+    assert failures(visits) == {}
+    assert set(versions(door).values()) == {OLD}
+    assert all(child.state == "ready" for child in processes(door))
 
 
 def test_only_processes_are_run_by_another_installation(door: FrontDoor, new: Installed) -> None:

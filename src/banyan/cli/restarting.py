@@ -38,7 +38,7 @@ def upgrade(
 ) -> None:
     """Run every process by another installation, one after the other, without a failed request.
 
-    The databases are brought to its version first. When a process is not ready in time, all go back to what they were.
+    The databases are brought to its version first. When a process is not ready in time, and at Ctrl-C, all go back.
     """
     told = settings(data)
     python = to.expanduser().absolute() / "bin" / "python"
@@ -50,7 +50,11 @@ def upgrade(
             print(f"  migrated {line}")
         done: list[tuple[str, Wish]] = []
         for name in plan["processes"]:
-            outcome = _upgrade(told, name, str(python), plan["version"])
+            try:
+                outcome = _upgrade(told, name, str(python), plan["version"])
+            except BaseException:  # Ctrl-C, too: nothing is left half upgraded
+                _put_back(told, [*done, (name, plan["was"][name])])
+                raise
             if not outcome["ready"]:
                 _put_back(told, done)
                 fail(_what_happened(name, plan["version"], outcome))

@@ -43,12 +43,15 @@ def handlers(settings: Settings, supervisor: Supervisor) -> dict[str, Handler]:
         async with turn:
             other = await installation.look(python, environ)
             migrated = await installation.migrate(python, environ)
-        running = {child.spec.name for child in supervisor.children.values() if child.spec.kind == "process"}
+        running = {
+            name: _who_runs(child) for name, child in supervisor.children.items() if child.spec.kind == "process"
+        }
         return {
             "version": other.version,
             "migrated": migrated,
             "processes": [name for name in other.processes if name in running],
-            "later": _later(other, running),
+            "was": running,
+            "later": _later(other, set(running)),
         }
 
     async def upgrade(wish: Wish) -> Wish:
@@ -56,9 +59,9 @@ def handlers(settings: Settings, supervisor: Supervisor) -> dict[str, Handler]:
         if child.spec.kind != "process":
             raise OnlyOurOwn
         python, version = str(wish.get("python", "")), str(wish.get("version", ""))
-        before = child.spec
         after = installation.command(python, child.spec.name)
         async with turn:
+            before, was = child.spec, _who_runs(child)
             outcome = await _again(
                 child, f"upgrade to {version}", patience=settings.upgrade_patience, command=after, version=version
             )
@@ -76,10 +79,14 @@ def handlers(settings: Settings, supervisor: Supervisor) -> dict[str, Handler]:
             "ready": outcome.ready,
             "detail": outcome.detail,
             "back": back,
-            "was": {"python": before.command[0], "version": before.version},
+            "was": was,
         }
 
     return {"restart": restart, "prepare-upgrade": prepare_upgrade, "upgrade": upgrade}
+
+
+def _who_runs(child: Child) -> Wish:
+    return {"python": child.spec.command[0], "version": child.spec.version}
 
 
 async def _again(
