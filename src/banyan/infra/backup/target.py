@@ -14,6 +14,7 @@ from banyan.infra.supervisor.state import RESTORING, AlreadyRunning, DataFolderL
 from banyan.kit.errors import Conflict
 
 _PLACING = "placing.json"  # the names that are being moved up
+_PLACED = ".restored"  # the draft, when everything was moved out of it
 _STAYS = {"run", "logs", "lock", _PLACING}
 _NO_MATTER = {RESTORING, "lock", "lost+found"}
 
@@ -48,9 +49,14 @@ class Target:
         self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.getuid() == 0:  # PostgreSQL may have to run as somebody else, and passes through here
             self._data.chmod(stat.S_IMODE(self._data.stat().st_mode) | 0o011)
-        self._lock = DataFolderLock(self._settings)
-        self._lock.take(restoring=True)
-        self.check()
+        lock = DataFolderLock(self._settings)
+        try:
+            lock.take(restoring=True)
+            self.check()
+        except BaseException:
+            lock.close()  # what lies there is another's, perhaps of a restore that works on it just now
+            raise
+        self._lock = lock
         for name in self._placed():
             _remove(self._data / name)
         shutil.rmtree(self.draft, ignore_errors=True)
@@ -65,8 +71,11 @@ class Target:
         for name in names:
             (self.draft / name).rename(self._data / name)
         sync_folder(self._data)
-        shutil.rmtree(self.draft)
+        gone = self._data / _PLACED
+        shutil.rmtree(gone, ignore_errors=True)
+        self.draft.rename(gone)  # in one step, or a restore cut off here could be neither used nor run again
         sync_folder(self._data)
+        shutil.rmtree(gone, ignore_errors=True)
 
     def leave(self) -> None:
         """Give the folder back; what was not placed is gone."""
@@ -90,9 +99,11 @@ class Target:
 
     def _placed(self) -> set[str]:
         try:
-            return {str(name) for name in json.loads((self.draft / _PLACING).read_text())} - _NO_MATTER
-        except (FileNotFoundError, ValueError):
+            names = {str(name) for name in json.loads((self.draft / _PLACING).read_text())}
+        except (FileNotFoundError, ValueError, TypeError):
             return set()
+        # A backup may bring such a file of its own, and these names are removed.
+        return {name for name in names - _NO_MATTER if name not in ("", ".", "..") and "/" not in name}
 
 
 def _remove(path: Path) -> None:
