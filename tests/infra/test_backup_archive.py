@@ -21,8 +21,19 @@ from banyan.infra.backup.archive import Reader, Writer
 from banyan.infra.backup.manifest import Damaged, DigestDiffers, Manifest, NewerFormat, NoBackup
 from banyan.infra.backup.places import Folder, PlaceTaken
 from banyan.infra.backup.sealing import NotEncrypted, PassphraseNeeded, PassphraseWrong, Seal
+from banyan.kit.errors import Refused
 
 FILES = {"databases/learning.dump": b"rows " * 1000, "files.tar": os.urandom(3000), "objects.tar": b""}
+
+
+BASE = {
+    "server": "quick",
+    "file": "core.tar",
+    "system": "1",
+    "server_version": 18,
+    "begun_at": "2026-11-24T10:00:00Z",
+    "ended_at": "2026-11-24T10:00:01Z",
+}
 
 
 async def chunks(content: bytes, size: int = 700) -> AsyncIterator[bytes]:
@@ -139,6 +150,41 @@ async def test_a_newer_format_is_refused_and_says_what_to_do(tmp_path: Path) -> 
         await read(tmp_path / "b")
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"folder": "../elsewhere"}, "names what is not in it"),
+        ({"files": {"/etc/hostname": {"size": 1, "sha256": ""}}}, "names what is not in it"),
+        ({"bases": [BASE]}, "has no hash of 'core.tar'"),
+        (
+            {"bases": [BASE], "files": {"core.tar": {"size": 1, "sha256": ""}}},
+            "holds quick, which this Banyan does not",
+        ),
+    ],
+)
+async def test_a_manifest_that_reaches_for_what_is_not_its_own_is_refused(
+    tmp_path: Path, change: dict[str, object], said: str
+) -> None:
+    await write(tmp_path / "b")
+    known = json.loads((tmp_path / "b" / manifest.PLAIN).read_bytes())
+
+    with pytest.raises(Refused, match=said):
+        manifest.decode(json.dumps({**known, **change}).encode(), manifest.PLAIN)
+
+
+async def test_a_file_without_end_is_given_up_when_it_is_longer_than_it_should_be(tmp_path: Path) -> None:
+    await write(tmp_path / "b")
+    with (tmp_path / "b" / "files.tar").open("ab") as file:
+        file.truncate(2**40)
+
+    with pytest.raises(Damaged, match=r"files\.tar .* is longer"):
+        await asyncio.wait_for(read(tmp_path / "b"), 10)
+    (tmp_path / "b" / "files.tar").unlink()
+    os.mkfifo(tmp_path / "b" / "files.tar")
+    with pytest.raises(Damaged, match=r"files\.tar .* is missing"):
+        await read(tmp_path / "b")
+
+
 async def test_a_folder_without_a_manifest_is_no_backup(tmp_path: Path) -> None:
     await write(tmp_path / "b")
     (tmp_path / "b" / manifest.PLAIN).unlink()
@@ -212,6 +258,7 @@ async def test_a_killed_backup_leaves_nothing_that_counts_and_the_next_one_clear
     assert killed.returncode == -9
     assert len(left) == 1
     assert left[0].name.endswith(".partial")
+    left[0].rename(tmp_path / f".b.{os.getpid()}.partial")  # as in a container, where each has the same number
     await write(tmp_path / "b")
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 

@@ -10,6 +10,8 @@ from banyan.infra.backup.places import FileMissing, Place
 from banyan.infra.backup.progress import Tell, telling
 from banyan.infra.backup.sealing import Seal
 
+_LARGEST_MANIFEST = 64 * 1024 * 1024  # it is read before anything is known of it
+
 
 class Writer:
     def __init__(self, place: Place, passphrase: str | None) -> None:
@@ -65,7 +67,7 @@ class Reader:
             if passphrase:
                 raise sealing.NotEncrypted
             plain = manifest.decode(stored, name)
-            if await _whole(place.get(_below(plain.folder, manifest.SUM))) != _sum_line(stored):
+            if await _bounded(place.get(_below(plain.folder, manifest.SUM)), manifest.SUM) != _sum_line(stored):
                 raise Damaged(name, f"does not fit {manifest.SUM}: one of the two was changed or cut off")
             return cls(place, plain, found, None)
         if not passphrase:
@@ -92,6 +94,8 @@ class Reader:
             raise FileMissing(name)
         tally = _Tally()
         async for chunk in tally.count(self._place.get(_below(self.manifest.folder, name))):
+            if tally.size > expected.size:
+                raise Damaged(name, f"is longer than its {expected.size} bytes")
             yield chunk
         found = tally.file()
         if found.size != expected.size:
@@ -102,23 +106,23 @@ class Reader:
 
 class _Tally:
     def __init__(self) -> None:
+        self.size = 0
         self._hash = hashlib.sha256()
-        self._size = 0
 
     async def count(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for chunk in chunks:
             self._hash.update(chunk)
-            self._size += len(chunk)
+            self.size += len(chunk)
             yield chunk
 
     def file(self) -> File:
-        return File(size=self._size, sha256=self._hash.hexdigest())
+        return File(size=self.size, sha256=self._hash.hexdigest())
 
 
 async def _manifest(place: Place) -> tuple[str, bytes]:
     for name in (manifest.SEALED, manifest.PLAIN):
         try:
-            return name, await _whole(place.get(name))
+            return name, await _bounded(place.get(name), name)
         except FileMissing:
             continue
     raise NoBackup(place.name)
@@ -126,6 +130,15 @@ async def _manifest(place: Place) -> tuple[str, bytes]:
 
 async def _whole(chunks: AsyncIterator[bytes]) -> bytes:
     return b"".join([chunk async for chunk in chunks])
+
+
+async def _bounded(chunks: AsyncIterator[bytes], name: str) -> bytes:
+    content = bytearray()
+    async for chunk in chunks:
+        content += chunk
+        if len(content) > _LARGEST_MANIFEST:
+            raise Damaged(name, f"is longer than {_LARGEST_MANIFEST} bytes")
+    return bytes(content)
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

@@ -2,10 +2,12 @@
 
 import hashlib
 from datetime import datetime
+from pathlib import PurePosixPath
 from typing import Literal
 
 import msgspec
 
+from banyan.infra.databases import SERVERS
 from banyan.kit.errors import NotFound, Refused
 
 FORMAT = 1
@@ -30,6 +32,13 @@ class NewerFormat(Refused):
     def __init__(self, found: int) -> None:
         super().__init__(
             f"The backup has format {found}; this Banyan reads formats up to {FORMAT}. Restore it with a newer Banyan."
+        )
+
+
+class NotKnownHere(Refused):
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(
+            f"The backup holds {', '.join(names)}, which this Banyan does not know. Restore it with a newer Banyan."
         )
 
 
@@ -100,14 +109,29 @@ def encode(manifest: Manifest) -> bytes:
 
 
 def decode(content: bytes, name: str) -> Manifest:
-    """Raises NewerFormat, Damaged."""
+    """Raises NewerFormat, NotKnownHere, Damaged."""
     try:
         found = msgspec.json.decode(content, type=_Head).format
         if found > FORMAT:
             raise NewerFormat(found)
-        return msgspec.json.decode(content, type=Manifest)
+        manifest = msgspec.json.decode(content, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise Damaged(name, f"cannot be read ({fault})") from fault
+    _check_names(manifest, name)
+    return manifest
+
+
+def _check_names(manifest: Manifest, name: str) -> None:
+    """Whoever wrote it decides neither what is read outside the backup nor which server or database is made."""
+    paths = [PurePosixPath(path) for path in (manifest.folder, *manifest.files)]
+    if outside := [str(path) for path in paths if path.is_absolute() or ".." in path.parts]:
+        raise Damaged(name, f"names what is not in it: {outside[0]!r}")
+    kept = [*((dump.database, dump.file) for dump in manifest.dumps), *((b.server, b.file) for b in manifest.bases)]
+    if missing := [file for _, file in kept if file not in manifest.files]:
+        raise Damaged(name, f"has no hash of {missing[0]!r}")
+    known = {name for server in SERVERS for name in (server.name, *server.databases)}
+    if strange := sorted({one for one, _ in kept} - known):
+        raise NotKnownHere(strange)
 
 
 def digest(stored: bytes) -> str:

@@ -111,11 +111,13 @@ class Folder:
     async def abandon(self) -> None:
         shutil.rmtree(self._draft, ignore_errors=True)
 
+    def is_below(self, folder: Path) -> bool:
+        return self._path.resolve().is_relative_to(folder.resolve())
+
     async def get(self, name: str) -> AsyncIterator[bytes]:
-        try:
-            file = await asyncio.to_thread((self._path / name).open, "rb")
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as fault:
-            raise FileMissing(name) from fault
+        if not (self._path / name).is_file():  # a pipe would never end, or never begin
+            raise FileMissing(name)
+        file = await asyncio.to_thread((self._path / name).open, "rb")
         with file:
             while piece := await asyncio.to_thread(file.read, PIECE):
                 yield piece
@@ -146,8 +148,11 @@ def sync_folder(folder: Path) -> None:
 
 
 def _lives(suffix: str) -> bool:
+    pid = suffix.removeprefix(".")
+    if pid == str(os.getpid()):  # in a container each attempt has the number of the one before
+        return False
     try:
-        os.kill(int(suffix.removeprefix(".")), 0)
+        os.kill(int(pid), 0)
     except (ValueError, ProcessLookupError):
         return False
     except PermissionError:
