@@ -96,7 +96,7 @@ class Bucket:
         if self._put:
             client = await self._client()
             with self._troubles():
-                for key in self._put:
+                for key in reversed(self._put):  # first what makes it count
                     await client.delete_object(Bucket=self._bucket, Key=key)
 
     async def get(self, name: str) -> AsyncIterator[bytes]:
