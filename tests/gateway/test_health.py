@@ -1,5 +1,6 @@
 """`/_banyan/health` from what the supervisor wrote."""
 
+import asyncio
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from banyan.gateway.http import health
 from banyan.infra import http
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import state
+from banyan.infra.telemetry.figures import LEDGER
 from tests.gateway import monitors
 from tests.gateway.conftest import children, supervise
 
@@ -27,6 +29,30 @@ async def browser(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     app = http.application("gateway", [health.router(settings)], settings=settings)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000") as client:
         yield client
+
+
+def failures_of_ours() -> int:
+    """What the gateway says of itself: that another is ill is not its failure."""
+    return LEDGER.request("GET", HEALTH, 503).failed
+
+
+async def test_without_a_supervisor_each_process_is_asked_twice_a_second_at_most(
+    browser: httpx.AsyncClient, settings: Settings
+) -> None:
+    asked = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_unix_server(answer, settings.socket("web")):
+        answers = await asyncio.gather(*(browser.get(HEALTH) for _ in range(20)))
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert asked == 1
 
 
 async def test_it_is_200_when_every_process_is_ready(browser: httpx.AsyncClient, settings: Settings) -> None:
@@ -47,9 +73,11 @@ async def test_it_is_503_and_names_what_is_not_ready(
 ) -> None:
     supervise(settings, children(postgres_front="ready", web=found, learning="ready", envoy=found))
 
+    failed = failures_of_ours()
     answer = await browser.get(HEALTH)
 
     assert answer.status_code == 503
+    assert failures_of_ours() == failed
     told = answer.json()
     assert (told["status"], told["waiting_for"]) == ("degraded", ["web", "envoy"])
     assert told["details"]["processes"]["web"]["state"] == found

@@ -8,12 +8,12 @@ from pathlib import Path
 import aiohttp
 import msgspec
 import pytest
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from prometheus_client.parser import text_string_to_metric_families
 
 from banyan.contracts.monitor import Figures, Tally
-from banyan.infra import http
+from banyan.infra import edge, http
 from banyan.infra.http_client import HttpClient, ServiceAway, ServiceRefused
 from banyan.infra.postgres import Database
 from banyan.infra.settings import Settings
@@ -39,6 +39,11 @@ async def socket(tmp_path: Path) -> AsyncIterator[Path]:
     @router.get("/telemetry/broken")
     async def broken() -> None:
         raise ValueError("secret detail")
+
+    @router.get("/telemetry/of-another")
+    async def of_another(request: Request) -> Response:
+        request.scope[edge.ELSEWHERE] = True
+        return Response("another is ill", 503)
 
     @router.get("/telemetry/stream")
     async def stream() -> Response:
@@ -85,6 +90,14 @@ async def test_requests_are_counted_with_the_time_they_took_and_failed_ones_apar
     assert after.requests is not None
     place = next(i for i, bound in enumerate(after.requests.took.bounds_ms) if bound >= 50)
     assert added(before.requests, after.requests, lambda tally: sum(tally.took.counts[place:])) >= 2
+
+
+async def test_who_tells_of_another_that_is_ill_has_not_failed(socket: Path) -> None:
+    before = await figures_of(socket)
+    assert (await get(socket, "/telemetry/of-another"))[0] == 503
+    after = await figures_of(socket)
+    assert added(before.requests, after.requests, lambda tally: tally.total) == 1
+    assert added(before.requests, after.requests, lambda tally: tally.failed) == 0
 
 
 async def test_a_process_never_counts_who_asks_it_about_itself(socket: Path) -> None:

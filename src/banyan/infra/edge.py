@@ -26,6 +26,8 @@ EVENT_STREAM = "text/event-stream"
 READY = "/ready"
 OF_ITSELF = frozenset((READY, faces.FIGURES, faces.METRICS))
 """Paths where a process speaks about itself: never counted, never traced, never refused for being too many."""
+ELSEWHERE = "banyan.elsewhere"
+"""A key of the scope: what the answer says is wrong is no failure of the process that says it."""
 
 _READS = frozenset(("GET", "HEAD", "OPTIONS"))
 _SLOW_SECONDS = 0.5
@@ -106,7 +108,7 @@ class Edge:
         finally:
             exchange.end()
         seconds, status = perf_counter() - exchange.started, exchange.status
-        wrong = status >= 500 or (seconds > _SLOW_SECONDS and not exchange.endless)
+        wrong = (status >= 500 and ELSEWHERE not in scope) or (seconds > _SLOW_SECONDS and not exchange.endless)
         if wrong or (self._log_all and exchange.counted):
             tell = log.warning if wrong else log.info
             tell("request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 1))
@@ -173,7 +175,7 @@ class _Exchange:
             self.seats.give_back()
         method, status = self.scope["method"], self.status
         route = self._templates.get(self.scope.get("endpoint"), figures.UNMATCHED)
-        failed = status >= 500 or status == 0 or self.fault is not None
+        failed = (status >= 500 and ELSEWHERE not in self.scope) or status == 0 or self.fault is not None
         figures.LEDGER.request(method, route, status).note(perf_counter() - self.started, failed=failed)
         if self.span is not None:
             self.span.update_name(f"{method} {route}")

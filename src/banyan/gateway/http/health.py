@@ -6,14 +6,16 @@ It needs neither a database nor monitor: who is ready stands in the supervisor's
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from banyan.clients.monitor import MonitorClient
 from banyan.contracts.monitor import Now
-from banyan.infra import http
+from banyan.infra import edge, http
 from banyan.infra.http_client import ServiceAway, ServiceRefused
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import probe, state
@@ -22,6 +24,8 @@ from banyan.infra.supervisor.sockets import processes_with_sockets
 _MONITOR_SECONDS = 0.4
 _PROBE_SECONDS = 1.0
 _KNOWN_FOR = 0.5
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +39,14 @@ class _Found:
 
 def router(settings: Settings) -> APIRouter:
     api = APIRouter(include_in_schema=False)
-    monitor = _Monitor(settings)
+    by_sockets = _Shared(lambda: _by_sockets(settings))
+    monitor = _Shared(lambda: _told_by_monitor(settings))
 
     @api.api_route("/_banyan/health", methods=["GET", "HEAD"])
-    async def health() -> Response:
+    async def health(request: Request) -> Response:
+        request.scope[edge.ELSEWHERE] = True
         living = state.read_living(settings)
-        found, seen = await asyncio.gather(
-            _by_sockets(settings) if living is None else _by_state(living), monitor.now()
-        )
+        found, seen = await asyncio.gather(by_sockets.get() if living is None else _by_state(living), monitor.get())
         details = {} if settings.health == "brief" else {"details": _details(found, seen)}
         waiting = [name for name, how in found.states.items() if how != "ready"]
         if not found.states:
@@ -55,30 +59,32 @@ def router(settings: Settings) -> APIRouter:
     return api
 
 
-class _Monitor:
-    """What monitor knows, asked twice a second however many ask here; None where it does not answer."""
+class _Shared(Generic[T]):
+    """An answer that is asked for twice a second, however many ask here."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._asking: asyncio.Task[Now | None] | None = None
+    def __init__(self, ask: Callable[[], Awaitable[T]]) -> None:
+        self._ask = ask
+        self._asking: asyncio.Future[T] | None = None
         self._asked_at = 0.0
 
-    async def now(self) -> Now | None:
-        if self._settings.health == "brief":
-            return None
+    async def get(self) -> T:
         if self._asking is None or time.monotonic() - self._asked_at > _KNOWN_FOR:
             self._asked_at = time.monotonic()
-            self._asking = asyncio.create_task(self._ask())
+            self._asking = asyncio.ensure_future(self._ask())
         return await asyncio.shield(self._asking)
 
-    async def _ask(self) -> Now | None:
-        client = MonitorClient(self._settings, patience=_MONITOR_SECONDS)
-        try:
-            return await client.now()
-        except (ServiceAway, ServiceRefused):
-            return None
-        finally:
-            await client.close()
+
+async def _told_by_monitor(settings: Settings) -> Now | None:
+    """None where it does not answer, or nobody is to know."""
+    if settings.health == "brief":
+        return None
+    client = MonitorClient(settings, patience=_MONITOR_SECONDS)
+    try:
+        return await client.now()
+    except (ServiceAway, ServiceRefused):
+        return None
+    finally:
+        await client.close()
 
 
 async def _by_state(living: state.SupervisorState) -> _Found:
