@@ -339,5 +339,8 @@ def test_the_sections_are_listed() -> None:
         "signin",
         "events",
         "bystander",
+        "faults",
+        "replica",
+        "telemetry",
         "start",
     ]
