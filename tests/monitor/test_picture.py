@@ -200,6 +200,20 @@ def test_restarts_are_those_that_nobody_wanted() -> None:
     assert measured(seen, look(seen, 11, Everybody(restarted, ALL.epoch)))["process.restarts"]["learning"] == 0
 
 
+def test_a_restart_that_somebody_wanted_has_time_and_is_no_end_of_a_session() -> None:
+    seen = picture()
+    look(seen, 0)
+    again = [replace(ALL.processes[1], state="starting", since=NOON + SECOND, restarts=1, wanted=1, ended="asked to")]
+
+    def found(second: float) -> dict[str, dict[str, float]]:
+        values = measured(seen, look(seen, second, Everybody(again, ALL.epoch)))
+        return {name: values[name] for name in ("process.restarts", "process.ended", "process.away")}
+
+    for second in (1, 5, 14):
+        assert found(second) == {"process.restarts": {"web": 0}, "process.ended": {"web": 0}, "process.away": {"web": 0}}
+    assert found(17)["process.away"] == {"web": 1}
+
+
 def test_a_restart_of_monitor_itself_is_seen_by_what_was_written_down() -> None:
     before = picture()
     look(before, 0, everybody(monitor="ready"))

@@ -22,8 +22,8 @@ _FOR_P50 = 3
 _FOR_P99 = 20
 _TIMES_OF = timedelta(seconds=5)
 _NOT_AT_FIRST = ("process.away", "process.silent", "process.answer", "process.loop_lag", "process.cpu")
-# A process that was told to stop has this long; whoever told it knows.
-_STOPPING = timedelta(seconds=15)
+# A process that was told to stop, or to start again, has this long for each; whoever told it knows.
+_DELIBERATE = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,9 @@ def _measure_process(
     values: Values, process: ProcessNow, now: Now, picture: Picture, *, envoy_cores: int, in_flight_limit: int
 ) -> None:
     name = process.name
-    deliberate = process.state in ("stopping", "stopped") and now.at - process.since < _STOPPING
+    stopping = process.state in ("stopping", "stopped") and now.at - process.since < _DELIBERATE
+    wanted_at = picture.restarts.wanted_at(name)
+    deliberate = stopping or (wanted_at is not None and now.at - wanted_at < _DELIBERATE)
     values["process.away"][name] = float(process.state != "ready" and not deliberate)
     if name in picture.figures:
         values["process.unwritable"][name] = float(bool(picture.figures[name].cannot_write))
