@@ -140,6 +140,7 @@ def test_the_command_refuses_outside_the_demo(tmp_path: Path) -> None:
         ("web", "db-hang", "has no database"),
         ("envoy", "errors", "another listener"),
         ("envoy", "memory", "from outside"),
+        ("relay", "errors", "no requests"),
         ("learning", "hang --for 2h", "a number with"),
         ("learning", "hang --for 20m", "at most 600"),
         ("learning", "errors --percent 0", "more than 0"),

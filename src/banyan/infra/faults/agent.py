@@ -35,6 +35,7 @@ SPARED = frozenset({"/ready", "/figures", "/metrics"})
 _LINE = 65536
 _CHUNK = 16 * 1024 * 1024
 _CHUNK_SECONDS = 0.05
+_BETWEEN_STOPS = 0.1
 _MOST_MEMORY = 2**30
 _dice = random.Random()  # noqa: S311 # which requests fail is no secret
 
@@ -159,6 +160,8 @@ def _obey(wish: dict[str, Any], loop: asyncio.AbstractEventLoop) -> None:
             os.kill(os.getpid(), 9)
         case Ailment.hang:
             loop.call_soon_threadsafe(active.wait)
+        case Ailment.slow if fault.process in kinds.UNASKED:
+            threading.Thread(target=_stutter, args=(active, loop), daemon=True).start()
         case Ailment.cpu:
             for _ in range(fault.workers):
                 threading.Thread(target=_burn, args=(active,), daemon=True).start()
@@ -169,6 +172,13 @@ def _obey(wish: dict[str, Any], loop: asyncio.AbstractEventLoop) -> None:
             # Python ignores SIGXFSZ, so that a write over the limit fails as one on a full disk does.
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, before_it[1]))
             threading.Thread(target=_free_disk, args=(active, before_it), daemon=True).start()
+
+
+def _stutter(active: Active, loop: asyncio.AbstractEventLoop) -> None:
+    """Block the loop for the fault's delay, again and again, where no request could be held back."""
+    while active.left:
+        loop.call_soon_threadsafe(active.wait, active.fault.delay)
+        active.wait(active.fault.delay + _BETWEEN_STOPS)
 
 
 def _burn(active: Active) -> None:

@@ -48,6 +48,10 @@ _IMPOSSIBLE: dict[tuple[Kind, Ailment], str] = {
 }
 
 
+UNASKED = frozenset({"relay"})
+"""Processes that nobody sends requests."""
+
+
 class FaultsForbidden(Forbidden):
     """Faults can be made in the demo only: start it with `banyan up --demo`."""
 
@@ -89,10 +93,8 @@ def check_demo(settings: Settings) -> None:
 
 def check(fault: Fault, kind: Kind, servers: Sequence[str]) -> None:
     """Raises NoSense. `servers` are those of the process's databases."""
-    if (kind, fault.kind) in _IMPOSSIBLE:
-        raise NoSense(_IMPOSSIBLE[kind, fault.kind])
-    if fault.kind is Ailment.db_hang and kind == "process" and not servers:
-        raise NoSense(f"{fault.process} has no database.")
+    if (why := impossible(fault.process, kind, servers).get(fault.kind)) is not None:
+        raise NoSense(why)
     longest = fault.seconds if math.isfinite(fault.seconds) else math.inf
     if not (0 < longest <= LONGEST_SECONDS or (fault.kind is Ailment.crash and longest == 0)):
         raise NoSense(f"A fault lasts more than 0 and at most {LONGEST_SECONDS:.0f} seconds.")
@@ -109,4 +111,6 @@ def impossible(process: str, kind: Kind, servers: Sequence[str]) -> dict[Ailment
     reasons = {ailment: why for (whose, ailment), why in _IMPOSSIBLE.items() if whose == kind}
     if kind == "process" and not servers:
         reasons[Ailment.db_hang] = f"{process} has no database."
+    if process in UNASKED:
+        reasons[Ailment.errors] = f"{process} is sent no requests that could fail."
     return reasons
