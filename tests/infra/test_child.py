@@ -1,6 +1,7 @@
 """One child at awkward moments, and the supervisor's own work beside all of them."""
 
 import asyncio
+import shutil
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor.child import Child, Spec
+from banyan.infra.supervisor.logs import RotatingLog
 from banyan.infra.supervisor.supervisor import Supervisor
 
 
@@ -104,12 +106,33 @@ async def test_work_beside_that_fails_is_told_and_the_rest_goes_on(tmp_path: Pat
     async def goes_on() -> None:
         await asyncio.sleep(0.05)
         went_on.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            went_on.clear()
 
     async with Supervisor(settings, heard) as supervisor:
         supervisor.beside(fails())
         supervisor.beside(goes_on())
         await asyncio.wait_for(went_on.wait(), 5)
 
+    assert not went_on.is_set()  # it was ended, whether or not anybody has asked to stop
     assert len(heard.troubles) == 1
     assert "fails" in heard.troubles[0]
     assert "no such luck" in heard.troubles[0]
+
+
+def test_a_log_that_cannot_be_rotated_stops_nobody_and_goes_on_when_it_can(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    log = RotatingLog(folder / "web.log", process="web", limit=100, keep=1)
+    log.write(b"x" * 200)
+    shutil.rmtree(folder)
+
+    for _ in range(3):
+        log.write(b"nobody can keep this")
+    folder.mkdir()
+    log.write(b"all is well")
+    log.close()
+
+    assert "all is well" in (folder / "web.log").read_text()

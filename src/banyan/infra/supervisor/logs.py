@@ -47,8 +47,9 @@ class RotatingLog:
 
     def _rotate(self) -> None:
         rotate(self._path, self._keep)
+        fresh = self._path.open("ab", buffering=0)  # where that fails, the old one goes on
         self._file.close()
-        self._file = self._path.open("ab", buffering=0)
+        self._file = fresh
         self._path.chmod(0o600)
         self._size = 0
 

@@ -73,6 +73,9 @@ class Supervisor:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for task in self._beside:  # before anything is stopped that it would mend
+            task.cancel()
+        await asyncio.gather(*self._beside, return_exceptions=True)
         await self._stop_all()
         if self._guarding is not None:
             self._guarding.cancel()
@@ -133,7 +136,7 @@ class Supervisor:
         return self._stop_asked.is_set()
 
     def beside(self, work: Coroutine[None, None, None]) -> None:
-        """Run work of the supervisor's own until somebody asks to stop. If it fails, that is told, and all else goes
+        """Run work of the supervisor's own until everything is stopped. If it fails, that is told, and all else goes
         on."""
         task = asyncio.create_task(work, name=getattr(work, "__qualname__", "work"))
         task.add_done_callback(self._tell_failure)
@@ -141,9 +144,6 @@ class Supervisor:
 
     async def wait_for_stop(self) -> None:
         await self._stop_asked.wait()
-        for task in self._beside:
-            task.cancel()
-        await asyncio.gather(*self._beside, return_exceptions=True)
 
     def _tell_failure(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (fault := task.exception()) is not None:
