@@ -107,6 +107,12 @@ def states(monitor: Asker) -> dict[str, str]:
     return {name: process["state"] for name, process in processes(monitor).items()}
 
 
+def started(settings: Settings, process: str) -> str:
+    """When it was, as monitor has written it down."""
+    found: str = json.loads((settings.run / "alerts.json").read_text())["counted"]["started"][process]
+    return found
+
+
 async def health_of(settings: Settings) -> httpx.Response:
     app = server.application("gateway", [health.router(settings)], settings=settings)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://banyan") as browser:
@@ -121,6 +127,10 @@ async def test_without_a_supervisor_whoever_has_a_socket_is_expected(
         until(lambda: processes(monitor)["web"]["version"], within=20)
         seen = processes(monitor)
         well = await health_of(settings)
+        known = started(settings, "web")
+    with run("web", settings) as web:
+        until(lambda: started(settings, "web") != known, within=20)
+        told = {alert["rule"] for alert in monitor.get("/alerts")["items"] if alert["subject"] == "web"}
         web.kill()
         web.wait()
         until(lambda: hook.about("web", state="firing", figure="process.away"), within=20)
@@ -130,6 +140,7 @@ async def test_without_a_supervisor_whoever_has_a_socket_is_expected(
         until(lambda: hook.about("web", state="firing", figure="process.restarts"), within=30)
         until(lambda: hook.about("web", state="over", figure="process.away"), within=30)
 
+    assert "process.restarts > 0 for 0s" not in told  # the first was asked to end
     assert seen["web"]["memory_bytes"] > 10_000_000
     assert seen["web"]["cpu"] is not None
     assert well.status_code == 200

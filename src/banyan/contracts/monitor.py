@@ -49,7 +49,8 @@ class Depth:
 class Figures:
     """`GET /figures` of every process, on its own socket. The keys of `calls` are services, those of `sql` and `pools`
     databases, those of `published` and `outboxes` the contexts that tell, those of `handled` and `queues` consumers.
-    `cannot_write` is why it can write no file just now."""
+    `cannot_write` is why it can write no file just now, `relieves` whether the process before it ended as it was asked
+    to."""
 
     process: str
     version: str
@@ -66,6 +67,7 @@ class Figures:
     outboxes: dict[str, Depth] = field(default_factory=dict)
     queues: dict[str, Depth] = field(default_factory=dict)
     cannot_write: str = ""
+    relieves: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ import uvloop
 from banyan.infra import logs
 from banyan.infra.settings import SettingError, Settings
 from banyan.infra.supervisor import backstop, reload, turns
-from banyan.infra.telemetry import export
+from banyan.infra.telemetry import export, farewell
+from banyan.infra.telemetry.figures import LEDGER
 from banyan.processes import registry
 
 
@@ -37,8 +38,10 @@ def run(name: str, settings: Settings) -> None:
     reload.note_modules(settings, name)
     tracing = export.Beginning(name, settings)
     turns.wait()
+    LEDGER.relieves = farewell.take(settings, name)
     try:
         uvloop.run(_with_faults(settings, name, module.run) if settings.demo else module.run(settings))
+        farewell.leave(settings, name)
     finally:
         tracing.end()
 

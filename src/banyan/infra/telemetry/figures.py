@@ -54,6 +54,7 @@ class Ledger:
     """All figures of a process. The keys of `requests` are method, template of the route, and class of the status."""
 
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    relieves: bool = False
     loop_lag_ms: float = 0.0
     in_flight: int = 0
     shed: int = 0
@@ -100,6 +101,7 @@ class Ledger:
             process=process,
             version=__version__,
             started_at=self.started_at,
+            relieves=self.relieves,
             loop_lag_ms=round(self.loop_lag_ms, 1),
             in_flight=self.in_flight,
             shed=self.shed,

@@ -11,8 +11,8 @@ from banyan.monitor.domain.sights import Everybody
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What monitor must know again after its own restart. Without a supervisor, a new start of a process is all that
-    can be seen of a restart."""
+    """What monitor must know again after its own restart. Without a supervisor, the start of a process that relieves
+    nobody is a restart."""
 
     epoch: datetime | None = None
     restarts: dict[str, int] = field(default_factory=dict)
@@ -39,8 +39,9 @@ class Restarts:
             # One that is being started again may be seen by its own new start first.
             self.counted = Counted(everybody.epoch, {**known, **counts}, started)
         else:
-            names = {seen.name for seen in everybody.processes}
-            added = {name: 1 for name in names & before.started.keys() if started[name] != before.started[name]}
+            unasked = {name for name, found in figures.items() if not found.relieves}
+            names = {seen.name for seen in everybody.processes} & unasked & before.started.keys()
+            added = {name: 1 for name in names if started[name] != before.started[name]}
             self.counted = Counted(None, {}, started)
         self._moments += [(at, name) for name, count in added.items() for _ in range(count)]
         self._moments = [(moment, name) for moment, name in self._moments if at - WINDOW < moment <= at]
