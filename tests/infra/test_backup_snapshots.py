@@ -16,7 +16,7 @@ from banyan.infra.backup.programs import ProgramFailed, ProgramTooOld
 from banyan.infra.backup.snapshots import DatabaseNotRead, Snapshot, Source, tables_of
 from banyan.infra.postgres import Database
 from banyan.infra.settings import Settings
-from banyan.processes.backup import ForeignServer, backup, servers_running
+from banyan.processes.backup import ForeignServer, InDataFolder, backup, servers_running
 from banyan.processes.restore import restore
 from tests.conftest import Postgres
 
@@ -99,6 +99,17 @@ async def test_a_physical_copy_of_a_server_that_is_not_ours_is_refused(
     with pytest.raises(ForeignServer, match="learning"):
         await backup(settings, Folder(tmp_path / "kept"), passphrase=None, physical=True, tell=print)
     assert not (tmp_path / "kept").exists()
+
+
+async def test_a_backup_inside_what_it_keeps_is_refused(tmp_path: Path) -> None:
+    settings = Settings.read({"BANYAN_DATA": str(tmp_path / "data")})
+    settings.make_folders()
+    (tmp_path / "way").symlink_to(tmp_path / "data")
+
+    for inside in (settings.data / "kept", tmp_path / "way" / "objects" / "kept"):
+        with pytest.raises(InDataFolder):
+            await backup(settings, Folder(inside), passphrase=None, tell=print)
+    assert not list(tmp_path.rglob("*kept*"))
 
 
 async def test_a_server_that_is_away_is_named(postgres: Postgres) -> None:

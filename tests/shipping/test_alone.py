@@ -30,6 +30,7 @@ from tests.shipping.test_deploy_files import manifests
 OURS = Server("ours", 5597, ())
 PROCESSES = [process.name for process in registry.PROCESSES]
 SERVERS = [process.name for process in registry.SERVERS]
+CORE = f".s.PGSQL.{databases.server_of('learning').port}"
 
 
 @pytest.fixture
@@ -80,6 +81,30 @@ def test_the_embedded_form_needs_no_supervisor_and_envoy_drains(tmp_path: Path) 
             stopping.join(30)
         assert here.ask("envoy").returncode == 1
         assert set(here.stop_all().values()) == {0}
+
+
+def test_a_backup_uses_what_runs_and_takes_nobodys_socket(tmp_path: Path) -> None:
+    with alone(tmp_path / "data") as here:
+        for name in ("web", *SERVERS):
+            here.start(name)
+        here.wait_until_ready()
+        sockets = sockets_of(tmp_path / "data/run")
+
+        here.door.banyan("backup", str(tmp_path / "kept"))
+        here.stop("postgres-core")
+        with pytest.raises(AssertionError, match=r"The database (learning|commerce) cannot be read just now"):
+            here.door.banyan("backup", str(tmp_path / "not kept"))
+
+        assert (tmp_path / "kept/manifest.json").is_file()
+        assert not (tmp_path / "not kept").exists()
+        left = sockets_of(tmp_path / "data/run")
+        assert {name: left.get(name) for name in sockets if name != CORE} == {
+            name: inode for name, inode in sockets.items() if name != CORE
+        }
+
+
+def sockets_of(run: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_ino for path in run.rglob("*") if path.is_socket()}
 
 
 def test_each_process_is_told_its_own_databases_alone(tmp_path: Path, own_server: str) -> None:

@@ -17,12 +17,12 @@ from banyan.infra.backup import bases as bases_of
 from banyan.infra.backup import contents, dumps, manifest, snapshots
 from banyan.infra.backup.archive import Writer
 from banyan.infra.backup.manifest import Base, Dump, Manifest
-from banyan.infra.backup.places import Place
+from banyan.infra.backup.places import Folder, Place
 from banyan.infra.backup.progress import Tell, telling
 from banyan.infra.backup.snapshots import Snapshot, Source
 from banyan.infra.databases import SERVERS, Server
 from banyan.infra.settings import Settings
-from banyan.infra.supervisor import state
+from banyan.infra.supervisor import probe, state
 from banyan.infra.supervisor.child import Spec
 from banyan.infra.supervisor.supervisor import Supervisor
 from banyan.kit.errors import NotFound, Refused, Unavailable
@@ -32,6 +32,10 @@ from banyan.messaging import republishing
 class NothingToKeep(NotFound):
     def __init__(self, settings: Settings) -> None:
         super().__init__(f"There is no Banyan in {settings.data}. Name its folder with --data.")
+
+
+class InDataFolder(Refused):
+    """A backup inside the data folder is lost with it, and each would hold the one before. Name another place."""
 
 
 class ForeignServer(Refused):
@@ -62,10 +66,12 @@ async def backup(
 ) -> Taken:
     """`physical` keeps the embedded servers file by file, from where an archived log leads to any later moment.
 
-    Raises NothingToKeep, ForeignServer, PlaceTaken, NoRoom, DatabaseNotRead, ProgramTooOld, ProgramFailed,
-    AlreadyRunning."""
+    Raises NothingToKeep, InDataFolder, ForeignServer, PlaceTaken, NoRoom, DatabaseNotRead, ProgramTooOld,
+    ProgramFailed, AlreadyRunning."""
     if not settings.secrets.is_dir():
         raise NothingToKeep(settings)
+    if isinstance(place, Folder) and place.is_below(settings.data):
+        raise InDataFolder
     foreign = [name for name in _known() if databases.foreign_url(name)]
     if physical and foreign:
         raise ForeignServer(foreign)
@@ -205,6 +211,10 @@ async def servers_running(settings: Settings, tell: Tell, *, make: bool = False)
     With `make` all of them, and those that are not there are made."""
     needed = [server for server in SERVERS if make or not all(map(databases.foreign_url, server.databases))]
     if not needed or state.read_living(settings) is not None:
+        yield
+        return
+    # By `banyan run`: then those are used, and a supervisor beside them would take their sockets away.
+    if not make and await asyncio.to_thread(probe.anybody_listens, settings.run):
         yield
         return
     tell("Banyan does not run; its databases are started for this.")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 from pathlib import Path
 
 
@@ -33,6 +34,23 @@ async def tcp_open(host: str, port: int) -> None:
     writer.close()
     with contextlib.suppress(OSError):
         await writer.wait_closed()
+
+
+def anybody_listens(folder: Path) -> bool:
+    """Whether a socket below that folder has somebody behind it, whoever started them."""
+    return any(_listens(path) for path in folder.rglob("*") if path.is_socket())
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as trial:
+        trial.setblocking(False)
+        try:
+            trial.connect(str(path))
+        except BlockingIOError:  # so busy that it takes nobody just now
+            return True
+        except OSError:
+            return False
+    return True
 
 
 def _reason(body: bytes) -> str:
