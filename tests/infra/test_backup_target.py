@@ -8,6 +8,7 @@ import pytest
 from banyan.infra.backup.target import Target, TargetNotEmpty
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor.state import AlreadyRunning, DataFolderLock
+from banyan.processes.run import run
 
 
 @pytest.fixture
@@ -65,6 +66,9 @@ def test_one_that_was_cut_off_while_it_moved_is_run_again(settings: Settings) ->
     with pytest.raises(AlreadyRunning, match="cut off"):
         lock.take()
     lock.close()
+    with pytest.raises(AlreadyRunning, match="cut off"):
+        run("postgres-core", settings)
+    assert not (settings.data / "postgres").exists()
     again = begun(settings)
     again.place()
     again.leave()

@@ -58,13 +58,14 @@ def stop(data: Data = None) -> None:
 def run(process: Annotated[str, typer.Argument(help="A name from `banyan status`.")], data: Data = None) -> None:
     """Run one process in the foreground, for any scheduler."""
     from banyan.infra.embedded import EmbeddedPostgresError
+    from banyan.infra.supervisor.state import AlreadyRunning
     from banyan.processes import run as running
 
     try:
         running.run(process, settings(data))
     except running.UnknownProcess as fault:
         fail(str(fault), code=2)
-    except EmbeddedPostgresError as fault:
+    except (EmbeddedPostgresError, AlreadyRunning) as fault:
         fail(str(fault))
     except OSError as fault:
         fail(unusable(fault))

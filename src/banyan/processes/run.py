@@ -9,7 +9,8 @@ import uvloop
 
 from banyan.infra import logs
 from banyan.infra.settings import SettingError, Settings
-from banyan.infra.supervisor import backstop, reload, turns
+from banyan.infra.supervisor import backstop, reload, state, turns
+from banyan.infra.supervisor.state import AlreadyRunning
 from banyan.infra.telemetry import export, farewell
 from banyan.infra.telemetry.figures import LEDGER
 from banyan.processes import registry
@@ -20,10 +21,11 @@ class UnknownProcess(Exception):
 
 
 def run(name: str, settings: Settings) -> None:
-    """Run a process until SIGTERM. Raises UnknownProcess."""
+    """Run a process until SIGTERM. Raises UnknownProcess, AlreadyRunning."""
     known = {process.name: process for process in (*registry.PROCESSES, *registry.SERVERS, registry.ENVOY)}
     if name not in known:
         raise UnknownProcess(f"There is no process '{name}'. There are: {', '.join(sorted(known))}.")
+    state.refuse_half_restored(settings)
     os.umask(0o077)
     logs.configure(name)
     module = importlib.import_module(known[name].module)
@@ -57,7 +59,7 @@ def main() -> None:
     """The supervisor's short way in, without the command line's own imports."""
     try:
         run(sys.argv[1], Settings.read(os.environ))
-    except (SettingError, UnknownProcess) as fault:
+    except (SettingError, UnknownProcess, AlreadyRunning) as fault:
         sys.exit(f"banyan: {fault}")
 
 

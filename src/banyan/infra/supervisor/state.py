@@ -121,6 +121,14 @@ class AlreadyRunning(Exception):
 RESTORING = "restoring"  # in a data folder that a restore has not finished
 
 
+def refuse_half_restored(settings: Settings) -> None:
+    """Raises AlreadyRunning where what would be started might take a part for the whole, or be in a restore's way."""
+    if (settings.data / RESTORING).exists():
+        raise AlreadyRunning(
+            f"A restore into {settings.data} is under way, or was cut off. Run `banyan restore` again; it begins anew."
+        )
+
+
 class DataFolderLock:
     """Held by the supervisor for its life; the kernel gives it back however the supervisor ends."""
 
@@ -139,10 +147,8 @@ class DataFolderLock:
                 f"Banyan already runs on {self._settings.data}{whose}. "
                 "Stop it with `banyan stop`, or choose another folder with --data."
             ) from None
-        if not restoring and (self._settings.data / RESTORING).exists():
-            raise AlreadyRunning(
-                f"A restore into {self._settings.data} was cut off. Run `banyan restore` again; it begins anew."
-            )
+        if not restoring:
+            refuse_half_restored(self._settings)
 
     def close(self) -> None:
         os.close(self._descriptor)
