@@ -1,5 +1,6 @@
 """Embedded PostgreSQL: Hangul trigrams, walls between roles, secrets."""
 
+import asyncio
 import os
 import pwd
 import signal
@@ -10,11 +11,12 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from banyan.infra import embedded
+from banyan.infra import databases, embedded
 from banyan.infra.databases import Server, embedded_url
 from banyan.infra.postgres import Database
 from banyan.infra.secrets import secret
 from banyan.infra.settings import Settings
+from banyan.infra.supervisor.probe import postgres_greets
 
 
 async def test_hangul_has_trigrams(learning_database: Database) -> None:
@@ -41,17 +43,18 @@ async def test_a_role_reaches_its_own_database_and_no_other(postgres, monkeypatc
 
 async def test_a_server_whose_postmaster_alone_is_stopped_takes_no_newcomers(postgres) -> None:
     server = Server("test", 5599, ())
-    await embedded.greet(postgres.settings, server)
+    socket = databases.socket_of(postgres.settings, server)
+    await postgres_greets(socket)
     postmaster = int((embedded.data_folder(postgres.settings, server) / "postmaster.pid").read_text().split()[0])
 
     os.kill(postmaster, signal.SIGSTOP)
     try:
         with pytest.raises(TimeoutError):
-            await embedded.greet(postgres.settings, server)
+            await asyncio.wait_for(postgres_greets(socket), 0.5)
     finally:
         os.kill(postmaster, signal.SIGCONT)
 
-    await embedded.greet(postgres.settings, server)
+    await postgres_greets(socket)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root has to become somebody else for PostgreSQL")

@@ -156,6 +156,16 @@ def test_memory_and_processor_are_shares_of_what_may_be_used() -> None:
     assert values["disk.share"] == {"data": 5}
 
 
+def test_whoever_may_write_no_file_is_seen_though_it_cannot_say_so() -> None:
+    seen = picture()
+    usage = {"web": Usage(1, 0.0), "envoy": Usage(1, 0.0, may_write=False), "postgres-core": Usage(1, 0.0)}
+    seen.hear("web", Figures("web", "1", NOON, cannot_write="No space left on device"), at=NOON)
+
+    values = measured(seen, look(seen, 0, machine=Machine(usage)))
+
+    assert values["process.unwritable"] == {"postgres-core": 0, "web": 1, "envoy": 1}
+
+
 def test_who_does_little_on_a_busy_machine_is_not_to_blame() -> None:
     seen = picture()
     look(seen, 0, machine=Machine({"web": Usage(1, 0.0, 0.0)}))

@@ -83,6 +83,10 @@ def socket_folder(settings: Settings) -> Path:
     return settings.run / "pg"
 
 
+def socket_of(settings: Settings, server: Server) -> Path:
+    return socket_folder(settings) / f".s.PGSQL.{server.port}"
+
+
 def embedded_url(settings: Settings, server: Server, database: str, role: str, password: str) -> str:
     host = quote(str(socket_folder(settings)), safe="")
     return f"postgresql://{role}:{quote(password)}@/{database}?host={host}&port={server.port}"

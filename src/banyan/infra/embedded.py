@@ -21,11 +21,12 @@ from banyan.infra.databases import Server
 from banyan.infra.secrets import secret
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor.child import dies_with_parent
+from banyan.infra.supervisor.probe import postgres_greets
 
 SUPERUSER = "postgres"
 STOP_SIGNAL = signal.SIGINT  # PostgreSQL's "fast shutdown": sessions are ended, nothing needs recovery
 _UNPRIVILEGED = "nobody"
-_TLS_WANTED = bytes.fromhex("00000008 04d2162f")
+_LOOKS_PER_GREETING = 5
 
 _PARAMETERS = {
     "listen_addresses": "",
@@ -183,13 +184,14 @@ async def probe(settings: Settings, server: Server) -> None:
 
 class Readiness:
     """A server is ready when it answers, takes newcomers, and its databases are there. Keeps one connection, so that
-    asking every second costs next to nothing; a newcomer's greeting, because sessions outlive a stopped postmaster."""
+    asking every second costs next to nothing; sometimes comes anew, because sessions outlive a stopped postmaster."""
 
     def __init__(self, settings: Settings, server: Server) -> None:
         self._settings = settings
         self._server = server
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._provided = False
+        self._looks = 0
 
     async def __call__(self) -> None:
         if self._connection is None or self._connection.is_closed():
@@ -203,20 +205,9 @@ class Readiness:
             self._connection.terminate()
             self._connection = None
             raise
-        await greet(self._settings, self._server)
-
-
-async def greet(settings: Settings, server: Server) -> None:
-    """Raises unless the server takes newcomers. Asks for TLS and leaves at the answer: a session is begun for that, and
-    nothing is computed or logged."""
-    path = databases.socket_folder(settings) / f".s.PGSQL.{server.port}"
-    async with asyncio.timeout(3):
-        reader, writer = await asyncio.open_unix_connection(str(path))
-        try:
-            writer.write(_TLS_WANTED)
-            await reader.readexactly(1)
-        finally:
-            writer.close()
+        if self._looks % _LOOKS_PER_GREETING == 0:
+            await asyncio.wait_for(postgres_greets(databases.socket_of(self._settings, self._server)), 3)
+        self._looks += 1
 
 
 async def provide(settings: Settings, server: Server) -> None:

@@ -6,6 +6,8 @@ import json
 import socket
 from pathlib import Path
 
+_TLS_WANTED = bytes.fromhex("00000008 04d2162f")
+
 
 class NotReady(Exception):
     """The process answered that it is not ready; the message is its reason."""
@@ -51,6 +53,17 @@ def _listens(path: Path) -> bool:
         except OSError:
             return False
     return True
+
+
+async def postgres_greets(socket_path: Path) -> None:
+    """Raises OSError or EOFError unless the server takes newcomers. Asks for TLS and leaves at the answer: a session is
+    begun for that, and nothing is computed or logged."""
+    reader, writer = await asyncio.open_unix_connection(str(socket_path))
+    try:
+        writer.write(_TLS_WANTED)
+        await reader.readexactly(1)
+    finally:
+        writer.close()
 
 
 def _reason(body: bytes) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import socket
 import time
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _PEER_CREDENTIALS = 12  # pid, uid and gid as 32-bit numbers
 _SHARED_EVERY = 10.0
 _DEEPEST = 5
+_NO_FILES = re.compile(rb"^Max file size +0 ", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ class Scales:
             known = _Weighed(now, frozenset(family), _fair_share(family) or resident, resident)
             self._weighed[name] = known
         spent = sum(ticks) / _TICKS
-        return Usage(max(0, known.shared + resident - known.resident), spent, _wanted(family) or spent)
+        memory = max(0, known.shared + resident - known.resident)
+        return Usage(memory, spent, _wanted(family) or spent, _may_write(pid))
 
 
 def _family(pid: int, depth: int = 0, *, without: frozenset[int] = frozenset()) -> list[int]:
@@ -103,6 +106,14 @@ def _resident(pid: int) -> int:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
     except (OSError, IndexError, ValueError):
         return 0
+
+
+def _may_write(pid: int) -> bool:
+    """False where the kernel lets it write no byte of a file."""
+    try:
+        return _NO_FILES.search(Path(f"/proc/{pid}/limits").read_bytes()) is None
+    except OSError:
+        return True
 
 
 def _fair_share(pids: Iterable[int]) -> int | None:

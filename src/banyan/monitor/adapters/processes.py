@@ -1,9 +1,9 @@
-"""Every process's own figures, each asked at its own pace: one that hangs keeps nobody waiting."""
+"""What every process says of itself, each asked at its own pace: one that hangs keeps nobody waiting."""
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 
 import aiohttp
@@ -11,6 +11,7 @@ import msgspec
 
 from banyan.contracts.monitor import Figures
 from banyan.infra.http_client import HttpClient, ServiceAway, ServiceRefused
+from banyan.infra.supervisor.probe import postgres_greets
 
 _ANSWER_SECONDS = 2.0
 _FIGURES = "/figures"
@@ -20,11 +21,14 @@ Heard = Callable[[str, Figures | None, float], None]
 
 class Ears:
     """`heard` is told what each process answers, and after how many seconds; None of one that answers something
-    else."""
+    else. Of the database servers, whose sockets are in `servers`, only a greeting is expected."""
 
-    def __init__(self, heard: Heard, *, socket: Callable[[str], Path], every: float) -> None:
+    def __init__(
+        self, heard: Heard, *, socket: Callable[[str], Path], servers: Mapping[str, Path], every: float
+    ) -> None:
         self._heard = heard
         self._socket = socket
+        self._servers = servers
         self._every = every
         self._listening: dict[str, asyncio.Task[None]] = {}
 
@@ -34,7 +38,8 @@ class Ears:
         for gone in self._listening.keys() - wanted:
             self._listening.pop(gone).cancel()
         for new in wanted - self._listening.keys():
-            self._listening[new] = asyncio.create_task(self._listen(new), name=f"figures of {new}")
+            listening = self._greet(new, self._servers[new]) if new in self._servers else self._listen(new)
+            self._listening[new] = asyncio.create_task(listening, name=f"figures of {new}")
 
     async def close(self) -> None:
         tasks = list(self._listening.values())
@@ -46,14 +51,20 @@ class Ears:
     async def _listen(self, name: str) -> None:
         http = HttpClient(self._socket(name), name, timeout=_ANSWER_SECONDS, limit=2)
         try:
-            while True:
-                begun = time.monotonic()
-                with contextlib.suppress(ServiceAway):
-                    figures = await _figures(http)
-                    self._heard(name, figures, time.monotonic() - begun)
-                await asyncio.sleep(self._every)
+            await self._hear_for_ever(name, lambda: _figures(http))
         finally:
             await http.close()
+
+    async def _greet(self, name: str, socket: Path) -> None:
+        await self._hear_for_ever(name, lambda: asyncio.wait_for(postgres_greets(socket), _ANSWER_SECONDS))
+
+    async def _hear_for_ever(self, name: str, ask: Callable[[], Awaitable[Figures | None]]) -> None:
+        while True:
+            begun = time.monotonic()
+            with contextlib.suppress(ServiceAway, OSError, EOFError, TimeoutError):
+                figures = await ask()
+                self._heard(name, figures, time.monotonic() - begun)
+            await asyncio.sleep(self._every)
 
 
 async def _figures(http: HttpClient) -> Figures | None:

@@ -99,8 +99,8 @@ def _measure_process(
     wanted_at = picture.restarts.wanted_at(name)
     deliberate = stopping or (wanted_at is not None and now.at - wanted_at < _DELIBERATE)
     values["process.away"][name] = float(process.state != "ready" and not deliberate)
-    if name in picture.figures:
-        values["process.unwritable"][name] = float(bool(picture.figures[name].cannot_write))
+    if (cannot_write := picture.cannot_write(name)) is not None:
+        values["process.unwritable"][name] = float(cannot_write)
     values["process.restarts"][name] = float(picture.restarts.recent(name))
     values["process.ended"][name] = float(picture.restarts.recent_ends(name))
     if name in picture.heard and not deliberate:

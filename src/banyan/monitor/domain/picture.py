@@ -102,6 +102,13 @@ class Picture:
             return None
         return max(used, self._wanted[name]) if used >= _BUSY else used
 
+    def cannot_write(self, name: str) -> bool | None:
+        """By its own word or by its limits; None where neither is known."""
+        figures, usage = self.figures.get(name), self._usage.get(name)
+        if figures is None and usage is None:
+            return None
+        return bool(figures and figures.cannot_write) or bool(usage and not usage[1].may_write)
+
     def _answered(self, process: str, took: float, *, at: datetime) -> None:
         self.heard[process] = at
         self._answers[process].append(took)

@@ -44,11 +44,12 @@ class Everybody:
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Of a process and its children, since it started; `wanted_seconds` are those of the processor that it had or
-    waited for."""
+    waited for, `may_write` whether its limits let it write a file at all."""
 
     memory_bytes: int
     cpu_seconds: float
     wanted_seconds: float = 0.0
+    may_write: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime
 
 from banyan.contracts.monitor import Figures, Now
+from banyan.infra import databases
 from banyan.infra.http_client import ServiceAway
 from banyan.infra.settings import Settings
 from banyan.monitor.adapters.envoy import Envoy
@@ -27,12 +28,16 @@ class Lookout:
         self._roll = Roll(settings)
         self._scales = Scales(settings)
         self._envoy = Envoy(settings)
-        self._ears = Ears(self._hear, socket=settings.socket, every=settings.look)
+        sockets = {f"postgres-{server.name}": databases.socket_of(settings, server) for server in databases.SERVERS}
+        self._ears = Ears(self._hear, socket=settings.socket, servers=sockets, every=settings.look)
+        self._known = frozenset(sockets)
 
     async def look(self) -> None:
         """Without waiting for anybody: what each has said last counts."""
         everybody = await self._roll.call(now=datetime.now(UTC))
-        self._ears.listen_to(seen.name for seen in everybody.processes if seen.kind == "process")
+        self._ears.listen_to(
+            seen.name for seen in everybody.processes if seen.kind == "process" or seen.name in self._known
+        )
         machine = await asyncio.to_thread(self._scales.weigh, everybody)
         self.now = self._picture.look(everybody, machine, at=datetime.now(UTC))
         self.values = measures.measure(
