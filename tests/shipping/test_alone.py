@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -18,6 +19,7 @@ import pytest
 
 from banyan.infra import databases, embedded
 from banyan.infra.databases import Server
+from banyan.infra.faults import agent
 from banyan.infra.secrets import secret
 from banyan.infra.settings import Settings
 from banyan.processes import registry
@@ -123,6 +125,28 @@ def test_each_process_is_told_its_own_databases_alone(tmp_path: Path, own_server
 
 def _at(own_server: str) -> str:
     return own_server.replace("{}", r"\1")
+
+
+def test_the_old_site_answers_whoever_has_asked_before_it_ends(tmp_path: Path) -> None:
+    slow = {"process": "old-site", "kind": "slow", "seconds": 30, "delay": 1.5}
+    with alone(tmp_path / "data") as here:
+        here.start("old-site")
+        here.wait_until_ready()
+        settings = Settings.read(here.environ)
+        with socket.socket(socket.AF_UNIX) as agent_of_it:
+            agent_of_it.connect(str(agent.socket_path(settings, "old-site")))
+            agent_of_it.sendall(json.dumps({"add": slow}).encode() + b"\n")
+            assert agent_of_it.recv(16)
+
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.settimeout(30)
+            asking.connect(str(settings.socket("old-site")))
+            asking.sendall(b"GET / HTTP/1.1\r\nhost: old\r\n\r\n")
+            time.sleep(0.3)  # so that it is at work on it
+            assert here.stop("old-site") == 0
+            answer = http.client.HTTPResponse(asking)
+            answer.begin()
+            assert (answer.status, b"</html>" in answer.read()) == (200, True)
 
 
 def test_systemds_socket_outlives_the_process(tmp_path: Path) -> None:

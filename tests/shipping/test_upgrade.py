@@ -48,7 +48,11 @@ def new(folder: Path) -> Installed:
 @pytest.fixture(scope="module")
 def running(old: Installed) -> Iterator[FrontDoor]:
     # The test of a version that hangs waits for the first; the second is longer than that on a slow machine, too.
-    environ = {"BANYAN_UPGRADE_SECONDS": "15", "BANYAN_NEW_TIMEOUT_SECONDS": "90"}
+    environ = {
+        "BANYAN_UPGRADE_SECONDS": "15",
+        "BANYAN_NEW_TIMEOUT_SECONDS": "90",
+        "BANYAN_CALL_TIMEOUT_SECONDS": "80",
+    }
     with banyan_up("--demo", environ=environ, python=old.python, cwd=old.elsewhere) as door:
         yield door
 

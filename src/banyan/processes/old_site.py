@@ -18,7 +18,9 @@ from banyan.infra.supervisor import reload
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 _THREADS = 8
-_LAST_REQUESTS_SECONDS = 0.6
+_LAST_REQUESTS_SECONDS = 5.0
+_LOOK_SECONDS = 0.02
+_THREADS_END_SECONDS = 0.6
 
 
 async def run(settings: Settings) -> None:
@@ -48,7 +50,20 @@ async def run(settings: Settings) -> None:
     threading.Thread(target=serve, name="old-site", daemon=True).start()
     await stop.wait()
     server.accepting = False  # later connections wait in the backlog of the supervisor's socket
-    await asyncio.to_thread(server.task_dispatcher.shutdown, True, _LAST_REQUESTS_SECONDS)
+    for _ in range(round(_LAST_REQUESTS_SECONDS / _LOOK_SECONDS)):
+        if _let_go(server):
+            break
+        await asyncio.sleep(_LOOK_SECONDS)
+    await asyncio.to_thread(server.task_dispatcher.shutdown, True, _THREADS_END_SECONDS)
+
+
+def _let_go(server: Any) -> bool:
+    """Close every connection on which nothing is asked and nothing is left to send; whether none is open any more."""
+    for channel in list(server.active_channels.values()):
+        if not channel.requests and not channel.total_outbufs_len:
+            channel.will_close = True
+    server.pull_trigger()
+    return not server.active_channels
 
 
 def old_application(settings: Settings) -> Wsgi:

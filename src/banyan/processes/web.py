@@ -12,8 +12,9 @@ from banyan.web import pages
 
 
 async def run(settings: Settings) -> None:
-    learning = HttpClient(settings.run / "internal.sock", "learning")
-    iam = HttpClient(settings.run / "internal.sock", "iam")
+    learning, iam = (
+        HttpClient(settings.run / "internal.sock", name, timeout=settings.call_timeout) for name in ("learning", "iam")
+    )
     keys = IamKeys(settings)
     app = build(settings, learning=learning, iam=iam, verifier=Verifier(keys, settings))
     await http.serve(app, http.inherited_or_own_socket(settings, "web"))

@@ -37,6 +37,9 @@ class Fields:
         "BANYAN_STREAM_IDLE_SECONDS", 3600.0, "WebSockets and event streams may be silent this long."
     )
     new_timeout: float = _setting("BANYAN_NEW_TIMEOUT_SECONDS", 15.0, "Time for an answer of the new side.")
+    call_timeout: float = _setting(
+        "BANYAN_CALL_TIMEOUT_SECONDS", 5.0, "A page waits so long for a service, then says that it is away."
+    )
     trusted_hops: int = _setting("BANYAN_TRUSTED_HOPS", 0, "Proxies before Banyan whose X-Forwarded-* are believed.")
     tls_cert: str = _setting("BANYAN_TLS_CERT", "", "Certificate chain (PEM) for TLS at the front door.")
     tls_key: str = _setting("BANYAN_TLS_KEY", "", "Its private key (PEM).")
