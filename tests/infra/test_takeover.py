@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from banyan.infra import embedded
-from banyan.infra.replicas import folders, promotion
+from banyan.infra.replicas import folders, orders, promotion, wal
 from banyan.infra.supervisor import control, state
 from tests.infra.followed import CORE, Followed
 
@@ -92,6 +92,22 @@ def test_of_a_killed_server_with_its_folder_nothing_is_lost_even_if_the_replica_
     assert core.run(COUNT) == 20
     assert core.run(ONE) > 20
     assert is_the_only_primary(core)
+
+
+def test_a_commit_of_which_the_replica_has_half_is_read_from_the_old_folder(start: Start) -> None:
+    core = start()
+    before = orders.from_text(core.run("SELECT pg_current_wal_insert_lsn()::text"))
+    for _ in range(3):
+        core.run(ONE)
+    core.kill_primary()
+    folder, rights = embedded.data_folder(core.settings, CORE), embedded.privileges(core.settings)
+
+    found = wal.after(rights, folder, before, 1)
+    assert found is not None
+    assert found.commits == 3
+    assert found.end > before
+    assert wal.after(rights, folder, found.end + 10, 1) == wal.Found(found.end, 1)
+    assert wal.after(rights, folder, found.end + 4096, 1) == wal.Found(found.end + 4096, 0)
 
 
 def test_a_server_without_its_disk_loses_nothing_that_was_confirmed_if_its_replica_was_synchronous(

@@ -66,7 +66,7 @@ def rescue(
     found = wal.after(rights, fenced, start, timeline)
     if found is None:
         return Rescue(start, timeline, None)
-    if found.end > start:
+    if found.commits:
         wal.take_over(fenced, replica, start=start, end=found.end, timeline=timeline, owner=rights.owner)
     return Rescue(start, timeline, found.commits)
 

@@ -14,13 +14,18 @@ from banyan.infra.replicas import folders
 from banyan.infra.replicas.orders import as_text, from_text
 
 _SEGMENT = 16 * 1_048_576
-_READ_SECONDS = 20
-_RECORD = re.compile(rb"^rmgr: (\S+).*?, lsn: ([0-9A-F]+/[0-9A-F]+), .*?desc: (\S+)", re.MULTILINE)
+_PAGE = 8192
+_LARGEST_HEADER = 40  # of a page; a record that crosses into one is longer by that than it says
+_READ_SECONDS = 20.0
+_SECONDS_FOR_A_SEGMENT = 0.5
+_RECORD = re.compile(
+    rb"^rmgr: Transaction +len \(rec/tot\): +\d+/ *(\d+), .*?lsn: ([0-9A-F]+/[0-9A-F]+), .*?desc: (\S+)", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Records after a position: where the last one begins, and how many of them are commits."""
+    """Ends of transactions after a position: where the last one begins, and how many of them are commits."""
 
     end: int
     commits: int
@@ -53,19 +58,27 @@ def timeline(rights: Privileges, folder: Path) -> int:
 
 
 def after(rights: Privileges, folder: Path, start: int, timeline: int) -> Found | None:
-    """What a folder's log has from `start` on; None if it cannot be read there."""
+    """What a folder's log has from `start` on; None if it cannot be read there. A record of which `start` has only a
+    part counts: half a commit is none."""
     if not is_there(folder, start, timeline):
         return None
+    begin = max(start - start % _SEGMENT, start - start % _PAGE - 8 * _PAGE)
+    first = name(start, timeline)
     try:
+        segments = sum(first <= entry.name < f"{timeline + 1:08X}" for entry in (folder / "pg_wal").iterdir())
         # It ends with the complaint that there is no next record, so its exit code says nothing.
-        told = ["--path", str(folder / "pg_wal"), "--timeline", str(timeline), "--start", as_text(start)]
-        said = _run(rights, "pg_waldump", *told)
+        told = ["--path", str(folder / "pg_wal"), "--timeline", str(timeline), "--start", as_text(begin)]
+        patience = _READ_SECONDS + segments * _SECONDS_FOR_A_SEGMENT
+        said = _run(rights, "pg_waldump", "--rmgr=Transaction", *told, within=patience)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    records = [(kind, from_text(at.decode()), what) for kind, at, what in _RECORD.findall(said)]
-    records = [record for record in records if record[1] >= start]
-    commits = sum(kind == b"Transaction" and what == b"COMMIT" for kind, _, what in records)
-    return Found(records[-1][1] if records else start, commits)
+    records = [(from_text(at.decode()), int(size), what) for size, at, what in _RECORD.findall(said)]
+    records = [record for record in records if _end(*record[:2]) > start]
+    return Found(records[-1][0] if records else start, sum(what == b"COMMIT" for _, _, what in records))
+
+
+def _end(position: int, size: int) -> int:
+    return position + size + _LARGEST_HEADER * ((position % _PAGE + size) // _PAGE)
 
 
 def take_over(source: Path, target: Path, *, start: int, end: int, timeline: int, owner: int) -> None:
@@ -108,12 +121,12 @@ def _control(rights: Privileges, folder: Path, wanted: str) -> str:
     raise EmbeddedPostgresError(f"{folder} does not say its {wanted}: {said.strip()[:300]}")
 
 
-def _run(rights: Privileges, program: str, *arguments: str) -> bytes:
+def _run(rights: Privileges, program: str, *arguments: str, within: float = _READ_SECONDS) -> bytes:
     done = subprocess.run(
         [*rights.prefix, str(embedded.binary(program)), *arguments],
         capture_output=True,
         check=False,
-        timeout=_READ_SECONDS,
+        timeout=within,
         env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
         cwd="/",
     )
