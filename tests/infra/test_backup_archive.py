@@ -1,11 +1,13 @@
 """A backup's files: a half, changed, exchanged or newer one is refused, and the refusal names the file."""
 
 import asyncio
+import io
 import json
 import os
 import resource
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banyan.infra.backup import manifest, sealing
+from banyan.infra.backup import contents, manifest, sealing
 from banyan.infra.backup.archive import Reader, Writer
 from banyan.infra.backup.manifest import Damaged, DigestDiffers, Manifest, NewerFormat, NoBackup
 from banyan.infra.backup.places import Folder, PlaceTaken
 from banyan.infra.backup.sealing import NotEncrypted, PassphraseNeeded, PassphraseWrong, Seal
+from banyan.infra.settings import Settings
 from banyan.kit.errors import Refused
 
 FILES = {"databases/learning.dump": b"rows " * 1000, "files.tar": os.urandom(3000), "objects.tar": b""}
@@ -183,6 +186,21 @@ async def test_a_file_without_end_is_given_up_when_it_is_longer_than_it_should_b
     os.mkfifo(tmp_path / "b" / "files.tar")
     with pytest.raises(Damaged, match=r"files\.tar .* is missing"):
         await read(tmp_path / "b")
+
+
+async def test_servers_and_logs_that_lie_in_the_data_folder_are_no_part_of_its_files(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    told = Settings.read(
+        {"BANYAN_DATA": str(data), "BANYAN_WAL_ARCHIVE": str(data / "wal"), "BANYAN_REPLICA_FOLDER": str(data / "r")}
+    )
+    for name in ("secrets/one", "wal/core/1/segment.gz", "r/core.1/PG_VERSION", "postgres/core/PG_VERSION", "logs/x"):
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        (data / name).write_text(name)
+
+    packed = b"".join([piece async for piece in contents.files(told)])
+
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        assert tar.getnames() == ["secrets", "secrets/one"]
 
 
 async def test_a_folder_without_a_manifest_is_no_backup(tmp_path: Path) -> None:

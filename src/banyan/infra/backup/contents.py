@@ -20,7 +20,17 @@ def files(settings: Settings) -> AsyncIterator[bytes]:
     """Secrets, what the gateway keeps beside its database, and whatever else lies in the folder."""
     elsewhere = Path(settings.alert_rules) if settings.alert_rules else None
     also = {ALERT_RULES: elsewhere} if elsewhere is not None and elsewhere.is_file() else {}
-    return trees.pack(settings.data, lambda path: _is_kept(path) and str(path) not in also, also)
+    apart = _servers_and_logs(settings)
+
+    def wanted(path: PurePosixPath) -> bool:
+        return _is_kept(path) and str(path) not in also and settings.data / path not in apart
+
+    return trees.pack(settings.data, wanted, also)
+
+
+def _servers_and_logs(settings: Settings) -> set[Path]:
+    """Where settings put them inside the data folder, a copy of their files would be of no moment."""
+    return {Path(given).expanduser().absolute() for given in (settings.wal_archive, settings.replica_folder) if given}
 
 
 def objects(settings: Settings) -> AsyncIterator[bytes]:
