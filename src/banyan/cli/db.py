@@ -48,7 +48,7 @@ def replicate(
     data: Data = None,
 ) -> None:
     """Have a second server follow one, on this machine; BANYAN_REPLICA_FOLDER says on which disk."""
-    with clear_errors(TimeoutError):
+    with clear_errors():
         asyncio.run(_replicate(settings(data), server, synchronous))
 
 
@@ -61,7 +61,7 @@ def promote(
     data: Data = None,
 ) -> None:
     """Put a server's replica in its place, for good: after the loss of the server, or while it runs."""
-    with clear_errors(TimeoutError):
+    with clear_errors():
         outcome = asyncio.run(_ask(settings(data), "promote", server, accept_loss=accept_loss))
     for line in _told(server, outcome):
         print(line)
@@ -70,7 +70,7 @@ def promote(
 @app.command("unreplicate")
 def unreplicate(server: Name, data: Data = None) -> None:
     """Remove a server's replica; nothing waits for it any more. Also cuts off a copy that is being made."""
-    with clear_errors(TimeoutError):
+    with clear_errors():
         asyncio.run(_ask(settings(data), "unreplicate", server))
     print(f"{server} has no replica any more.")
 
@@ -78,7 +78,10 @@ def unreplicate(server: Name, data: Data = None) -> None:
 async def _ask(told: Settings, wish: str, server: str, **details: object) -> dict[str, Any]:
     from banyan.infra.supervisor import control
 
-    return await control.ask(told, wish, within=_PROMOTE_SECONDS, server=server, **details)
+    try:
+        return await control.ask(told, wish, within=_PROMOTE_SECONDS, server=server, **details)
+    except TimeoutError:
+        fail(f"No answer within {_PROMOTE_SECONDS:.0f} s; it goes on, and `banyan db ls` shows how far it is.")
 
 
 async def _servers(told: Settings) -> list[dict[str, Any]]:
@@ -88,6 +91,8 @@ async def _servers(told: Settings) -> list[dict[str, Any]]:
         servers: list[dict[str, Any]] = (await control.ask(told, "servers"))["servers"]
     except control.NotSupervised:
         return _at_rest(told)
+    except TimeoutError:
+        fail("Banyan does not answer just now; `banyan status` may tell why.")
     return servers
 
 

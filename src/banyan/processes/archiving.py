@@ -9,6 +9,7 @@ import asyncpg
 from banyan.infra import databases, embedded
 from banyan.infra.databases import Server
 from banyan.infra.postgres import Row
+from banyan.infra.replicas import primary
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor.supervisor import Progress, Supervisor
 
@@ -46,7 +47,7 @@ async def _watch(settings: Settings, supervisor: Supervisor, progress: Progress,
             continue
         try:
             stuck_at = await look()
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except primary.AWAY:
             continue  # it is watched by others, too
         if stuck_at is not None:
             child.note(f"{_TROUBLE}: {stuck_at} waits. Nothing is lost while there is room for it in the data folder.")

@@ -3,11 +3,10 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import asyncpg
 import msgspec
 
 from banyan.infra import databases
-from banyan.infra.replicas import takeover
+from banyan.infra.replicas import primary, takeover
 from banyan.infra.replicas.keeper import Keeper
 from banyan.infra.replicas.orders import Outcome
 from banyan.infra.settings import Settings
@@ -50,6 +49,6 @@ async def _republish(settings: Settings, outcome: Outcome) -> int | None:
     for owner in republishing.tellers():
         try:
             told += await republishing.republish(databases.url(settings, owner), since=datetime.now(UTC) - ago)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except primary.AWAY:
             return None
     return told
