@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -28,7 +28,9 @@ class Heard:
 
 
 @asynccontextmanager
-async def asleep(folder: Path) -> AsyncIterator[tuple[Child, list[str]]]:
+async def asleep(
+    folder: Path, before_stop: Callable[[], Awaitable[None]] | None = None
+) -> AsyncIterator[tuple[Child, list[str]]]:
     """A child that does nothing and is ready as soon as it runs, and the states it goes through."""
     settings = Settings.read({"BANYAN_DATA": str(folder), "BANYAN_BACKOFF_SECONDS": "0.1"})
     settings.make_folders()
@@ -41,6 +43,7 @@ async def asleep(folder: Path) -> AsyncIterator[tuple[Child, list[str]]]:
         command=[sys.executable, "-I", "-S", "-c", "import time; time.sleep(1000)"],
         environ={},
         probe=probe,
+        before_stop=before_stop,
     )
     states: list[str] = []
     child = Child(spec, settings, lambda: states.append(child.state.state))
@@ -66,6 +69,22 @@ async def test_a_restart_asked_for_while_it_is_being_started_is_done_and_it_beco
         await until(lambda: child.state.state == "ready")
 
         assert (child.state.restarts, child.state.wanted, child.state.ended) == (1, 1, "an edited file")
+
+
+async def test_two_who_restart_it_at_once_end_one_process(tmp_path: Path) -> None:
+    courtesies = iter((0.05, 1.0, 0.0))
+
+    async def before_stop() -> None:
+        await asyncio.sleep(next(courtesies))
+
+    async with asleep(tmp_path / "data", before_stop) as (child, _):
+        child.start()
+        await until(lambda: child.state.state == "ready")
+
+        await asyncio.gather(child.restart("asked by one"), child.restart("asked by another"))
+
+        await until(lambda: child.state.state == "ready")
+        assert child.state.restarts == 1
 
 
 async def test_one_that_must_be_restarted_again_and_again_is_failing_and_paused(tmp_path: Path) -> None:

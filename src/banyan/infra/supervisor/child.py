@@ -79,10 +79,10 @@ class Child:
     async def stop(self) -> None:
         """Ask, wait, kill; returns when the process is gone."""
         self._stopping = True
-        if self._process is not None and self._process.returncode is None:
+        if (process := self._living()) is not None:
             self._change("stopping")
             await self._prepare_to_end()
-            await self._end_process()
+            await self._end(process)
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
@@ -101,11 +101,11 @@ class Child:
         if wanted:
             self._restart_asked.set()
         self._reason = reason
-        if self._process is not None and self._process.returncode is None:
+        if (process := self._living()) is not None:
             self._wanted = wanted
             self._change("stopping", detail=reason)
             await self._prepare_to_end()
-            await self._end_process()
+            await self._end(process)  # not the next one, which somebody else may have begun meanwhile
 
     async def replace(
         self, reason: str, *, command: list[str] | None = None, version: str | None = None, within: float
@@ -175,7 +175,7 @@ class Child:
             if self._restart_asked.is_set():  # while it was being started, so perhaps by another command
                 self._wanted = True
                 self._change("stopping", detail=self._reason)
-                await self._end_process()
+                await self._end(process)
             await process.wait()
         finally:
             watch.cancel()
@@ -236,9 +236,11 @@ class Child:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(self.spec.before_stop(), self._settings.drain + 5)
 
-    async def _end_process(self) -> None:
-        process = self._process
-        if process is None or process.returncode is not None:
+    def _living(self) -> Process | None:
+        return self._process if self._process is not None and self._process.returncode is None else None
+
+    async def _end(self, process: Process) -> None:
+        if process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(self.spec.stop_signal)
