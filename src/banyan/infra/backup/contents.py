@@ -30,7 +30,7 @@ def files(settings: Settings) -> AsyncIterator[bytes]:
 
 def _servers_and_logs(settings: Settings) -> set[Path]:
     """Where settings put them inside the data folder, a copy of their files would be of no moment."""
-    return {Path(given).expanduser().absolute() for given in (settings.wal_archive, settings.replica_folder) if given}
+    return {Path(given).expanduser().resolve() for given in (settings.wal_archive, settings.replica_folder) if given}
 
 
 def objects(settings: Settings) -> AsyncIterator[bytes]:

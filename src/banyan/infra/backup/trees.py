@@ -7,6 +7,7 @@ import sqlite3
 import tarfile
 import tempfile
 import threading
+import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from banyan.infra.backup.manifest import Damaged
 from banyan.infra.backup.places import PIECE
 
 _SQLITE = b"SQLite format 3\0"
+_NOT_OURS = (tarfile.TarError, EOFError, ValueError, zlib.error, FileExistsError, IsADirectoryError, NotADirectoryError)
 _SQLITE_BESIDE = ("-wal", "-shm", "-journal")
 
 
@@ -138,7 +140,7 @@ async def unpack(chunks: AsyncIterator[bytes], root: Path, name: str) -> None:
         os.close(writing)
         await asyncio.to_thread(reader.join)
     if failures:
-        if isinstance(failures[0], tarfile.TarError):
+        if isinstance(failures[0], _NOT_OURS):
             raise Damaged(name, f"is no archive of files ({failures[0]})") from failures[0]
         raise failures[0]
 
@@ -151,7 +153,8 @@ def _send(descriptor: int, chunk: bytes) -> None:
 
 def _extract(tar: tarfile.TarFile, entry: tarfile.TarInfo, root: Path, name: str) -> None:
     relative = PurePosixPath(entry.name)
-    if relative.is_absolute() or ".." in relative.parts or not (entry.isfile() or entry.isdir()):
+    plain = (entry.isreg() and not entry.issparse()) or entry.isdir()
+    if relative.is_absolute() or ".." in relative.parts or not plain:
         raise Damaged(name, f"has an entry that is not ours: {entry.name!r}")
     target = root / relative
     if entry.isdir():
