@@ -10,6 +10,7 @@ from banyan.infra.postgres import CONNECT_TIMEOUT
 from banyan.messaging.relay import OWNERS
 from banyan.messaging.subscriptions import SUBSCRIPTIONS
 
+_ANSWER_SECONDS = 30.0  # of a server that hangs; the outbox is short
 _OLDEST = "SELECT min(at) FROM outbox JOIN event ON event.id = event_id"
 
 # Of one key in the order in which they happened: ids begin with the millisecond of their making, under the lock of the
@@ -44,7 +45,7 @@ def keeping_order(contexts: Iterable[str]) -> list[str]:
 
 async def oldest_unpublished(url: str) -> datetime | None:
     """When the oldest event happened that the relay has yet to publish."""
-    connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT)
+    connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT, command_timeout=_ANSWER_SECONDS)
     try:
         if await connection.fetchval("SELECT to_regclass('outbox')") is None:
             return None
