@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import APIRouter, Request
+from structlog.testing import capture_logs
 
 from banyan.infra import http
 from banyan.infra.http_client import HttpClient, ServiceAway, ServiceRefused
@@ -46,6 +47,10 @@ async def service(tmp_path: Path) -> AsyncIterator[HttpClient]:
     @router.get("/api/broken")
     async def broken() -> None:
         raise ValueError("secret detail")
+
+    @router.get("/api/open/{token}")
+    async def by_token(token: str) -> None:
+        raise ValueError("no door")
 
     @router.post("/api/read")
     async def read(request: Request) -> Answer:
@@ -87,6 +92,15 @@ async def test_a_fault_of_ours_tells_nothing_of_itself(service: HttpClient, capf
         await service.get("/api/broken", Answer)
 
     assert "secret" not in str(fault.value)
+
+
+async def test_a_token_in_a_path_is_not_written_down(service: HttpClient) -> None:
+    with capture_logs() as lines, pytest.raises(ServiceAway):
+        await service.get("/api/open/%EB%AC%B8-s3same", Answer)
+
+    assert {(line["event"], line["path"]) for line in lines} == {
+        ("request failed", "/api/open/(secret)"),
+    }
 
 
 @pytest.mark.parametrize("chunked", [False, True])

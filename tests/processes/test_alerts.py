@@ -102,12 +102,21 @@ def test_processes_and_servers_that_are_killed_are_told_and_so_is_that_they_are_
         )
 
 
-@pytest.mark.parametrize("name", ["learning", "postgres-aside"])
-def test_one_that_hangs_is_told(door: FrontDoor, hook: Webhook, name: str) -> None:
-    before = len(hook.about(name))
-    door.banyan("fault", "add", name, "hang", "--for", "40s")
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("learning", "hang"),
+        ("postgres-aside", "hang"),
+        ("postgres-front", "slow"),
+        ("relay", "slow"),
+        ("envoy", "disk-full"),
+    ],
+)
+def test_a_fault_that_no_visitor_may_feel_is_told(door: FrontDoor, hook: Webhook, name: str, kind: str) -> None:
+    before = len(hook.about(name, state="firing"))
+    door.banyan("fault", "add", name, kind, "--for", "40s")
     try:
-        until(lambda: len(hook.about(name)) > before, within=WITHIN)
+        until(lambda: len(hook.about(name, state="firing")) > before, within=WITHIN)
     finally:
         door.banyan("fault", "rm", name)
     until_all_is_well(door, hook)

@@ -101,7 +101,7 @@ class Edge:
             await self._app(scope, exchange.receive, exchange.send)
         except Exception as fault:
             exchange.fault = fault
-            log.exception("request failed", method=scope["method"], path=scope["path"])
+            log.exception("request failed", method=scope["method"], path=_told(scope))
             if exchange.status == 0:
                 await self._broken(Request(scope))(scope, exchange.receive, exchange.send)
             return
@@ -111,7 +111,14 @@ class Edge:
         wrong = (status >= 500 and ELSEWHERE not in scope) or (seconds > _SLOW_SECONDS and not exchange.endless)
         if wrong or (self._log_all and exchange.counted):
             tell = log.warning if wrong else log.info
-            tell("request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 1))
+            tell("request", method=scope["method"], path=_told(scope), status=status, ms=round(seconds * 1000, 1))
+
+
+def _told(scope: Scope) -> str:
+    """The path as it may be written down: a token in it is as good as a password."""
+    path: str = scope["path"]
+    token = scope.get("path_params", {}).get("token")
+    return path.replace(token, "(secret)") if token else path
 
 
 class _Exchange:
