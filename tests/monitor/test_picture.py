@@ -156,6 +156,21 @@ def test_memory_and_processor_are_shares_of_what_may_be_used() -> None:
     assert values["disk.share"] == {"data": 5}
 
 
+def test_whoever_gets_little_of_a_busy_machine_for_a_second_is_still_busy() -> None:
+    seen = picture()
+    used, wanted = 0.0, []
+    for second in range(12):
+        used += 0.1 if second % 4 == 0 else 0.6
+        now = look(seen, second, machine=Machine({"web": Usage(1, used, second * 2.0)}))
+        wanted.append(measured(seen, now)["process.cpu"].get("web"))
+
+    assert wanted[:1] == [None]
+    assert set(wanted[1:]) == {200.0}
+
+    another = look(seen, 12, machine=Machine({"web": Usage(1, 0.5)}))
+    assert measured(seen, another)["process.cpu"] == {}
+
+
 def test_whoever_may_write_no_file_is_seen_though_it_cannot_say_so() -> None:
     seen = picture()
     usage = {"web": Usage(1, 0.0), "envoy": Usage(1, 0.0, may_write=False), "postgres-core": Usage(1, 0.0)}

@@ -15,6 +15,8 @@ KEPT = timedelta(minutes=5)
 BROWSERS, ENVOY, MONITOR, RELAY, SUPERVISOR = "browsers", "envoy", "monitor", "relay", "supervisor"
 _ANSWERS = 5
 _BUSY = 0.3
+# A second's share of a processor says little where many want it.
+_WEIGHED_FOR = timedelta(seconds=3)
 
 # What is counted: who counts, what it is, and the name of the thing; as `sql`, `live`, `bus`.
 Key = tuple[str, str, str]
@@ -33,7 +35,7 @@ class Picture:
         self._memory_limit = memory_limit
         self._meters: dict[Key, Meter] = defaultdict(Meter)
         self._targets: dict[str, str] = {}
-        self._usage: dict[str, tuple[datetime, Usage]] = {}
+        self._usage: dict[str, deque[tuple[datetime, Usage]]] = defaultdict(deque)
         self._cpu: dict[str, float] = {}
         self._wanted: dict[str, float] = {}
         self._answers: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_ANSWERS))
@@ -107,7 +109,7 @@ class Picture:
         figures, usage = self.figures.get(name), self._usage.get(name)
         if figures is None and usage is None:
             return None
-        return bool(figures and figures.cannot_write) or bool(usage and not usage[1].may_write)
+        return bool(figures and figures.cannot_write) or bool(usage and not usage[-1][1].may_write)
 
     def _answered(self, process: str, took: float, *, at: datetime) -> None:
         self.heard[process] = at
@@ -124,16 +126,25 @@ class Picture:
 
     def _note_usage(self, usage: Mapping[str, Usage], *, at: datetime) -> None:
         for name, now in usage.items():
-            before = self._usage.get(name)
-            if before is not None and before[0] < at:
-                seconds = (at - before[0]).total_seconds()
-                self._cpu[name] = max(0.0, now.cpu_seconds - before[1].cpu_seconds) / seconds
-                self._wanted[name] = max(0.0, now.wanted_seconds - before[1].wanted_seconds) / seconds
-            self._usage[name] = (at, now)
+            samples = self._usage[name]
+            if samples and (at <= samples[-1][0] or now.cpu_seconds < samples[-1][1].cpu_seconds):
+                self._forget_usage(name)  # the clock was put back, or it is another process
+                samples = self._usage[name]
+            samples.append((at, now))
+            while len(samples) > 2 and samples[1][0] <= at - _WEIGHED_FOR:
+                samples.popleft()
+            if len(samples) > 1:
+                began, before = samples[0]
+                seconds = (at - began).total_seconds()
+                self._cpu[name] = (now.cpu_seconds - before.cpu_seconds) / seconds
+                self._wanted[name] = max(0.0, now.wanted_seconds - before.wanted_seconds) / seconds
         for name in self._usage.keys() - usage.keys():
-            del self._usage[name]
-            self._cpu.pop(name, None)
-            self._wanted.pop(name, None)
+            self._forget_usage(name)
+
+    def _forget_usage(self, name: str) -> None:
+        del self._usage[name]
+        self._cpu.pop(name, None)
+        self._wanted.pop(name, None)
 
     def _forget(self, names: set[str]) -> None:
         """Those that are no longer expected."""
@@ -155,7 +166,7 @@ class Picture:
             version=figures.version if figures else "",
             restarts=seen.restarts,
             detail=seen.detail,
-            memory_bytes=usage[1].memory_bytes if usage else None,
+            memory_bytes=usage[-1][1].memory_bytes if usage else None,
             memory_limit_bytes=(self._memory_limit(seen.name) or None) if seen.kind != "postgres" else None,
             cpu=round(self._cpu[seen.name], 3) if seen.name in self._cpu else None,
             loop_lag_ms=figures.loop_lag_ms if figures else None,
