@@ -245,7 +245,9 @@ def test_a_supervisor_that_does_not_stop_is_named(start: Callable[..., Run]) -> 
 def test_logs_are_json_lines_and_rotated(start: Callable[..., Run]) -> None:
     run = start({"talking": TALKING}, BANYAN_LOG_BYTES="20000", BANYAN_LOG_FILES="2")
     run.read_until("all started")
-    until((run.settings.logs / "talking.log.2").exists)
+    # It has said all: nothing is moved any more.
+    until(lambda: "x 1999" in _text(run.settings.logs / "talking.log"), seconds=30)
+    assert (run.settings.logs / "talking.log.2").exists()
 
     line = json.loads((run.settings.logs / "talking.log.1").read_text().splitlines()[0])
 
@@ -253,6 +255,13 @@ def test_logs_are_json_lines_and_rotated(start: Callable[..., Run]) -> None:
     assert line["event"].startswith("xxxx")
     assert not (run.settings.logs / "talking.log.3").exists()
     assert (run.settings.logs / "talking.log.1").stat().st_mode & 0o077 == 0
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError:  # it is just being rotated
+        return ""
 
 
 def _children_of(parent: int) -> set[int]:
