@@ -14,9 +14,10 @@ from banyan.infra.backup import manifest, programs
 from banyan.infra.backup.places import Folder
 from banyan.infra.backup.programs import ProgramFailed, ProgramTooOld
 from banyan.infra.backup.snapshots import DatabaseNotRead, Snapshot, Source, tables_of
+from banyan.infra.embedded import EmbeddedPostgresError
 from banyan.infra.postgres import Database
 from banyan.infra.settings import Settings
-from banyan.processes.backup import ForeignServer, InDataFolder, backup, servers_running
+from banyan.processes.backup import ForeignServer, InDataFolder, NothingToKeep, backup, servers_running
 from banyan.processes.restore import restore
 from tests.conftest import Postgres
 
@@ -110,6 +111,19 @@ async def test_a_backup_inside_what_it_keeps_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InDataFolder):
             await backup(settings, Folder(inside), passphrase=None, tell=print)
     assert not list(tmp_path.rglob("*kept*"))
+
+
+async def test_an_empty_server_is_not_kept_in_place_of_a_lost_one_and_its_replica_is_named(tmp_path: Path) -> None:
+    settings = Settings.read({"BANYAN_DATA": str(tmp_path / "data")})
+    settings.make_folders()
+    with pytest.raises(NothingToKeep):
+        await backup(settings, Folder(tmp_path / "kept"), passphrase=None, tell=print)
+    (settings.data / "postgres/front.replica").mkdir(parents=True)
+    (settings.data / "postgres/front.replica/PG_VERSION").touch()
+
+    with pytest.raises(EmbeddedPostgresError, match="banyan db promote front"):
+        await backup(settings, Folder(tmp_path / "kept"), passphrase=None, tell=print)
+    assert not (tmp_path / "kept").exists()
 
 
 async def test_a_server_that_is_away_is_named(postgres: Postgres) -> None:

@@ -21,6 +21,7 @@ from banyan.infra.backup.places import Folder, Place
 from banyan.infra.backup.progress import Tell, telling
 from banyan.infra.backup.snapshots import Snapshot, Source
 from banyan.infra.databases import SERVERS, Server
+from banyan.infra.replicas import folders
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import probe, state
 from banyan.infra.supervisor.child import Spec
@@ -222,7 +223,8 @@ async def servers_running(settings: Settings, tell: Tell, *, make: bool = False)
     settings.make_folders()
     async with Supervisor(settings, _Quiet(tell)) as supervisor:
         for server in needed:
-            if not (make or (embedded.data_folder(settings, server) / "PG_VERSION").is_file()):
+            there = (embedded.data_folder(settings, server) / "PG_VERSION").is_file()
+            if not (make or there or folders.is_lost(settings, server)):
                 raise NothingToKeep(settings)  # an empty server in its place would pass for the lost one
             await asyncio.to_thread(embedded.initialise, settings, server, rights)
         await supervisor.start([_spec(settings, server, rights) for server in needed], wait=settings.ready_timeout)
