@@ -19,7 +19,7 @@ from tests.processes.people import Learner
 from tests.processes.travellers import Enrolling, Step, Traveller
 
 FAULT_SECONDS = 1.5
-RECOVERED_WITHIN = 15.0
+RECOVERED_WITHIN = 60.0  # on a machine that is busy with other tests; how long it takes, `make bench` measures
 LEARNERS = 5
 COMPRESSED = {
     "BANYAN_BACKOFF_SECONDS": "0.5",
