@@ -119,7 +119,8 @@ class Keeper:
         if copy is not None and not copy.done():
             copy.cancel()
             await asyncio.gather(copy, return_exceptions=True)
-            return
+            if not folders.exists(self.settings, server):
+                return  # else it was whole already, and goes as a whole one does
         with self.alone(server, "loses its replica"):
             if not folders.exists(self.settings, server):
                 self._copying.pop(server.name, None)  # of one that failed

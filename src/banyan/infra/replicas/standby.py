@@ -72,7 +72,12 @@ async def copy(settings: Settings, server: Server, rights: Privileges, *, synchr
         await asyncio.to_thread(folders.remove, settings, server)
         why = said.decode(errors="replace").strip()[-500:]
         raise EmbeddedPostgresError(f"The copy of {server.name} failed: {why}")
-    await asyncio.to_thread(_put_into_place, settings, server, rights, synchronous)
+    placing = asyncio.create_task(asyncio.to_thread(_put_into_place, settings, server, rights, synchronous))
+    try:
+        await asyncio.shield(placing)
+    except asyncio.CancelledError:
+        await placing  # a thread goes on, and would put it there after whoever cancelled has looked
+        raise
 
 
 def _put_into_place(settings: Settings, server: Server, rights: Privileges, synchronous: bool) -> None:
