@@ -97,7 +97,7 @@ def test_a_process_is_told_only_the_databases_it_opens(postgres: Postgres) -> No
         }
 
     assert not any(secret_url.encode() in environment for environment in told.values())
-    assert [name for name, environment in told.items() if b"BANYAN_SMTP_URL" in environment] == ["iam"]
+    assert [name for name, environment in told.items() if b"BANYAN_SMTP_URL" in environment] == ["monitor", "iam"]
 
 
 def test_a_second_start_on_the_same_folder_says_who_has_it(door: FrontDoor) -> None:
