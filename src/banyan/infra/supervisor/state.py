@@ -103,7 +103,10 @@ def children(parent: int) -> list[int]:
     """The processes that it has started and that have not ended."""
     try:
         return [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
-    except OSError:  # it has gone, or the kernel was built without that file
+    except OSError:
+        if not Path(f"/proc/{parent}").exists():
+            return []
+        # The kernel was built without that file.
         return [int(entry.name) for entry in Path("/proc").glob("[0-9]*") if _parent(entry) == parent]
 
 
