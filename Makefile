@@ -20,7 +20,7 @@ up: .venv/installed ## Install what is locked, then start everything with the de
 
 .PHONY: test
 test: .venv/installed ## Install what is locked, then run the whole suite (ARGS="-k name")
-	$(RUN) pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: check
 check: .venv/installed ## Format, lint, types, import rules, generated files fresh

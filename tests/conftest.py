@@ -28,6 +28,20 @@ def tmp_path() -> Iterator[Path]:
         yield Path(folder)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the files that take minutes evenly: side by side they would take the machine from each other, and a worker
+    that begins one at the end keeps everybody waiting."""
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    places: list[tuple[float, Path]] = []
+    for long in (True, False):
+        kind = [file for file in files if bool(_LONG & set(file.parts)) is long]
+        places += [(number / len(kind), file) for number, file in enumerate(kind)]
+    items[:] = [item for _, file in sorted(places) for item in files[file]]
+
+
+_LONG = {"shipping", "docs", "processes", "journeys"}
 NO_SKIP = os.environ.get("BANYAN_NO_SKIP") == "1"
 SERVER = Server("test", 5599, ())
 

@@ -71,5 +71,5 @@ async def control_plane(database_url: str) -> AsyncIterator[Plane]:
         finally:
             if running.process and running.process.returncode is None:
                 running.process.send_signal(signal.SIGTERM)
-                assert await asyncio.wait_for(running.process.wait(), 10) == 0
+                assert await asyncio.wait_for(running.process.wait(), 20) == 0
             running.listener.close()

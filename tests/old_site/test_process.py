@@ -19,6 +19,7 @@ from banyan.demo import catalogue
 from banyan.infra.settings import Settings
 
 AT_ONCE = 3.0
+IN_TIME = 12.0  # it finishes what it has begun for five seconds, on a machine that others use
 """Seconds; alone on the machine it takes 0.1 when idle and 0.7 with requests in flight."""
 
 
@@ -98,8 +99,8 @@ def test_requests_that_take_long_do_not_keep_it_from_ending(settings, start):
         asked = time.monotonic()
         process.terminate()
 
-        assert process.wait(timeout=5) == 0
-        assert time.monotonic() - asked < AT_ONCE
+        assert process.wait(timeout=30) == 0
+        assert time.monotonic() - asked < IN_TIME
 
 
 def test_a_kill_while_it_fills_its_database_leaves_nothing_half_done(settings, start):

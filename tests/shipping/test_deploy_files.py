@@ -141,9 +141,11 @@ def test_the_manifests_refer_to_what_is_there() -> None:
 
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
     analyze = need("systemd-analyze")
+    python = tmp_path / "python"
+    python.symlink_to(sys.executable)  # whose own path may have spaces
     for unit in UNITS.glob("banyan*.*"):
         if unit.suffix in (".service", ".socket", ".target"):
-            content = unit.read_text().replace("/opt/banyan/current/bin/python", sys.executable)
+            content = unit.read_text().replace("/opt/banyan/current/bin/python", str(python))
             (tmp_path / unit.name).write_text(content)
     shutil.copy(tmp_path / "banyan@.service", tmp_path / "banyan@web.service")
     shutil.copy(tmp_path / "banyan@.socket", tmp_path / "banyan@web.socket")

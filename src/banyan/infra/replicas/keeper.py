@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ class Keeper:
         self._copying: dict[str, Copying] = {}
         self._clean: set[str] = set()
         self._away_since: dict[str, float] = {}
+        self._looking: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
     def rights(self) -> Privileges:
@@ -190,7 +192,8 @@ class Keeper:
 
     async def _copy(self, server: Server, synchronous: bool) -> None:
         with self.alone(server, "is being copied"):
-            self._clean.discard(server.name)
+            async with self._looking[server.name]:  # a look that is under way may be clearing up what we are to make
+                self._clean.discard(server.name)
             watching: asyncio.Task[None] | None = None
             try:
                 connection = await primary.connect(self.settings, server)
@@ -222,7 +225,7 @@ class Keeper:
         while True:
             if server.name not in self._busy and (self._has_replica(server) or server.name not in self._clean):
                 try:
-                    async with asyncio.timeout(_STEP_SECONDS):
+                    async with self._looking[server.name], asyncio.timeout(_STEP_SECONDS):
                         connection = connection or await primary.connect(self.settings, server)
                         await self._look(server, connection)
                 except primary.AWAY:
