@@ -48,18 +48,23 @@ def upgrade(
         plan = _ask(told, "prepare-upgrade", python=str(python), within=_LOADING + _MIGRATING)
         for line in plan["migrated"]:
             print(f"  migrated {line}")
-        done: list[tuple[str, Wish]] = []
-        for name in plan["processes"]:
-            try:
+        begun: list[tuple[str, Wish]] = []
+        failure = ""
+        try:
+            for name in plan["processes"]:
+                begun.append((name, plan["was"][name]))
                 outcome = _upgrade(told, name, str(python), plan["version"])
-            except BaseException:  # Ctrl-C, too: nothing is left half upgraded
-                _put_back(told, [*done, (name, plan["was"][name])])
-                raise
-            if not outcome["ready"]:
-                _put_back(told, done)
-                fail(_what_happened(name, plan["version"], outcome))
-            done.append((name, outcome["was"]))
-            print(f"  ready    {name:<16} {outcome['was']['version']} -> {plan['version']}", flush=True)
+                if not outcome["ready"]:
+                    begun.pop()  # it went back by itself
+                    failure = _what_happened(name, plan["version"], outcome)
+                    break
+                print(f"  ready    {name:<16} {outcome['was']['version']} -> {plan['version']}", flush=True)
+        except BaseException:  # Ctrl-C, too, whenever it comes: nothing is left half upgraded
+            _put_back(told, begun)
+            raise
+        if failure:
+            _put_back(told, begun)
+            fail(failure)
     print(f"Every process runs {plan['version']}.")
     if plan["later"]:
         print(f"With the next start by {python} -m banyan up: {', '.join(plan['later'])}.")
@@ -71,8 +76,8 @@ def _upgrade(told: Settings, name: str, python: str, version: str) -> Wish:
     return _ask(told, "upgrade", name=name, python=python, version=version, within=patience)
 
 
-def _put_back(told: Settings, done: list[tuple[str, Wish]]) -> None:
-    for name, was in reversed(done):
+def _put_back(told: Settings, begun: list[tuple[str, Wish]]) -> None:
+    for name, was in reversed(begun):
         outcome = _upgrade(told, name, was["python"], was["version"])
         print(f"  {'back    ' if outcome['ready'] else 'TROUBLE '} {name:<16} {was['version']}", flush=True)
 
