@@ -324,7 +324,7 @@ def test_the_cpu_time_of_a_process_includes_its_children() -> None:
         used = machine.cpu_seconds([process.pid])
         process.kill()
 
-    assert used >= 0.2
+    assert used >= 0.15  # the kernel tells it in ticks of 10 ms, user and system time each rounded down
 
 
 def test_the_sections_are_listed() -> None:
