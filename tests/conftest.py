@@ -28,6 +28,11 @@ def tmp_path() -> Iterator[Path]:
         yield Path(folder)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes name no test: those of an archive hold the time of its making, and each worker must find the same names."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Spread the files that take minutes evenly: side by side they would take the machine from each other, and a worker
     that begins one at the end keeps everybody waiting."""
