@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from banyan.gateway import jobs
-from banyan.gateway.domain.traffic import KEPT, Totals, Traffic, percentile
+from banyan.gateway.domain.traffic import KEPT, Totals, Traffic
+from banyan.infra import envoy_stats
+from banyan.kit.percentiles import percentile
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -118,6 +120,6 @@ def test_envoys_answer_is_read_and_who_looks_is_not_counted() -> None:
             {"name": "cluster.old~_rest.upstream_rq_time", "intervals": [],
              "totals": [{"lower_bound": 12, "width": 1, "count": 7}]}]}}]}"""
 
-    found = jobs.totals_of(msgspec.json.decode(answer, type=jobs.Stats))
+    found = jobs.totals_of(envoy_stats.upstreams_in(msgspec.json.decode(answer, type=envoy_stats.Stats)))
 
     assert found == {"old~_rest": Totals(7, 2, {(12.0, 1.0): 7}), "new~a": Totals(1)}

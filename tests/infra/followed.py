@@ -14,7 +14,8 @@ from typing import Any
 import asyncpg
 
 from banyan.infra import databases, embedded
-from banyan.infra.replicas import folders, primary, promotion
+from banyan.infra.postgres import LOST
+from banyan.infra.replicas import folders, promotion
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import control, state
 
@@ -106,7 +107,7 @@ class Followed:
             try:
                 connection = await asyncpg.connect(url, timeout=3)
                 break
-            except primary.AWAY:
+            except LOST:
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.05)
         try:

@@ -9,71 +9,19 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banyan.infra.backup import contents, manifest, sealing
-from banyan.infra.backup.archive import Reader, Writer
-from banyan.infra.backup.manifest import Damaged, DigestDiffers, Manifest, NewerFormat, NoBackup
-from banyan.infra.backup.places import Folder, PlaceTaken
-from banyan.infra.backup.sealing import NotEncrypted, PassphraseNeeded, PassphraseWrong, Seal
+from banyan.infra.backup import contents, manifest
+from banyan.infra.backup.manifest import Damaged, DigestDiffers, NewerFormat, NoBackup
+from banyan.infra.backup.places import PlaceTaken
 from banyan.infra.settings import Settings
 from banyan.kit.errors import Refused
-
-FILES = {"databases/learning.dump": b"rows " * 1000, "files.tar": os.urandom(3000), "objects.tar": b""}
-
-
-BASE = {
-    "server": "quick",
-    "file": "core.tar",
-    "system": "1",
-    "server_version": 18,
-    "begun_at": "2026-11-24T10:00:00Z",
-    "ended_at": "2026-11-24T10:00:01Z",
-}
-
-
-async def chunks(content: bytes, size: int = 700) -> AsyncIterator[bytes]:
-    for start in range(0, len(content), size):
-        yield content[start : start + size]
-
-
-def described(writer: Writer) -> Manifest:
-    now = datetime.now(UTC)
-    return Manifest(
-        format=manifest.FORMAT,
-        kind="logical",
-        banyan="1",
-        machine="m",
-        begun_at=now,
-        ended_at=now,
-        republish_since=now,
-        folder=writer.folder,
-        dumps=[],
-        bases=[],
-        files=writer.files,
-    )
-
-
-async def write(path: Path, passphrase: str | None = None, files: Mapping[str, bytes] = FILES) -> str:
-    place = Folder(path)
-    await place.begin()
-    writer = Writer(place, passphrase)
-    for name, content in files.items():
-        await writer.add(name, chunks(content))
-    return await writer.finish(described(writer))
-
-
-async def read(path: Path, passphrase: str | None = None, digest: str | None = None) -> dict[str, bytes]:
-    reader = await Reader.open(Folder(path), passphrase=passphrase, digest=digest)
-    await reader.check()
-    return {name: b"".join([chunk async for chunk in reader.read(name)]) for name in FILES}
+from tests.infra.archives import BASE, FILES, read, write
 
 
 @pytest.mark.parametrize("passphrase", [None, "a horse"])
@@ -210,48 +158,6 @@ async def test_a_folder_without_a_manifest_is_no_backup(tmp_path: Path) -> None:
     for nothing in (tmp_path / "b", tmp_path / "nowhere"):
         with pytest.raises(NoBackup):
             await read(nothing)
-
-
-async def test_a_wrong_passphrase_and_none_are_told_apart(tmp_path: Path) -> None:
-    await write(tmp_path / "b", "a horse")
-
-    with pytest.raises(PassphraseWrong):
-        await read(tmp_path / "b", "a Horse")
-    with pytest.raises(PassphraseNeeded, match="BANYAN_BACKUP_PASSPHRASE"):
-        await read(tmp_path / "b")
-    await write(tmp_path / "put in its place")
-    with pytest.raises(NotEncrypted):
-        await read(tmp_path / "put in its place", "a horse")
-
-
-async def test_sealed_content_can_be_neither_changed_cut_off_nor_moved(tmp_path: Path) -> None:
-    seal = Seal("a horse")
-    content = os.urandom(3 * 256 * 1024)  # the last of three frames is full
-    sealed = b"".join([chunk async for chunk in seal.seal("x", chunks(content, 100_000))])
-    frame = 256 * 1024 + 16
-    frames = [sealed[start : start + frame] for start in range(sealing.HEADER, len(sealed), frame)]
-    head = sealed[: sealing.HEADER]
-
-    async def opened(stored: bytes, name: str = "x") -> bytes:
-        return b"".join([chunk async for chunk in seal.unseal(name, chunks(stored, 65_536))])
-
-    assert len(frames) == 3
-    assert await opened(sealed) == content
-    wrong = {
-        "a byte less": sealed[:-1],
-        "a frame less": head + frames[0] + frames[1],
-        "frames exchanged": head + frames[1] + frames[0] + frames[2],
-        "a frame twice": head + frames[0] + frames[0] + frames[2],
-        "something behind": sealed + b"!",
-        "another beginning": b"X" + sealed[1:],
-        "nothing": b"",
-        "the head only": head,
-    }
-    for what, stored in wrong.items():
-        with pytest.raises(PassphraseWrong):
-            print(what, len(await opened(stored)))
-    with pytest.raises(PassphraseWrong):
-        await opened(sealed, name="y")
 
 
 async def test_a_backup_overwrites_nothing(tmp_path: Path) -> None:

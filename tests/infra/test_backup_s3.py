@@ -16,7 +16,7 @@ from banyan.infra.backup import manifest, s3
 from banyan.infra.backup.archive import Reader, Writer
 from banyan.infra.backup.manifest import NoBackup
 from banyan.infra.backup.places import Place, PlaceTaken
-from tests.infra.test_backup_archive import chunks, described
+from tests.infra.archives import chunks, described
 
 LARGE = os.urandom(1000) * 20_000  # 20 MB: three parts
 

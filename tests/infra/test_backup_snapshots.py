@@ -166,6 +166,7 @@ async def test_a_program_that_fails_says_why_and_one_nobody_reads_is_ended(postg
 
     endless = programs.output(["yes"], {})
     await anext(endless)
+    await asyncio.sleep(0.3)  # by now both its pipe and our buffer are full
     await asyncio.wait_for(endless.aclose(), 5)
 
 

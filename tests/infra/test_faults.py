@@ -1,14 +1,12 @@
 """Faults on purpose: they really happen, they end by themselves, and nothing of them exists outside the demo."""
 
 import asyncio
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,21 +16,19 @@ import pytest
 from banyan.infra.faults import agent, kinds
 from banyan.infra.faults.kinds import Ailment
 from banyan.infra.harm import freezer
-from banyan.infra.harm import servers as harm
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import control, state
 from banyan.infra.supervisor.state import ChildState, SupervisorState
 from banyan.infra.supervisor.supervisor import Supervisor
 from banyan.processes import faults
+from tests.infra.watching import is_stopped, until
 from tests.journeys.front_door import FrontDoor, banyan_up
 from tests.processes.people import Learner
 
 COURSES = "/_banyan/api/v1/courses?limit=1"
+
 SERVERS = ("postgres-front", "postgres-core", "postgres-aside")
-ASLEEP = "import time; time.sleep(1000)"
-WITH_CHILD = (
-    f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', '{ASLEEP}'], start_new_session=True).wait()"
-)
+
 LOADED = """
 import os, signal, sys, threading, time
 from banyan.infra.settings import Settings
@@ -47,13 +43,6 @@ def tell():
 threading.Thread(target=tell, daemon=True).start()
 run.run("web", settings)
 """
-
-
-def until(wanted: Callable[[], object], *, patience: float = 10) -> None:
-    deadline = time.monotonic() + patience
-    while not wanted():
-        assert time.monotonic() < deadline, "it does not happen"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +75,6 @@ def part_of(door: FrontDoor, name: str) -> ChildState:
 def pid_of(door: FrontDoor, name: str) -> int:
     until(lambda: part_of(door, name).state == "ready")
     return part_of(door, name).pid or 0
-
-
-def is_stopped(pid: int) -> bool:
-    return freezer.stat(pid)[0] == b"T"
 
 
 def file_limit(pid: int) -> str:
@@ -294,72 +279,8 @@ def test_a_process_whose_database_hangs_shares_its_server_with_nobody_else(door:
     assert not any(map(is_stopped, servers.values()))
 
 
-@contextlib.contextmanager
-def a_family() -> Iterator[tuple[int, int]]:
-    """A process and its child, which is a group of its own, as a database's sessions are."""
-    parent = subprocess.Popen([sys.executable, "-c", WITH_CHILD])
-    until(lambda: len(freezer.family(parent.pid)) == 2)
-    child = freezer.family(parent.pid)[1]
-    try:
-        yield parent.pid, child
-    finally:
-        parent.kill()
-        parent.wait()
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
-
-
-@contextlib.contextmanager
-def frozen(pid: int) -> Iterator["subprocess.Popen[bytes]"]:
-    arguments = (pid, state.start_ticks(pid), 60, 60, 0)
-    command = [sys.executable, "-I", "-S", freezer.__file__, *map(str, arguments)]
-    helper = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert helper.stdin is not None
-    with helper, helper.stdin:
-        assert helper.stdout is not None
-        assert helper.stdout.readline().startswith(b"frozen")
-        yield helper
-        helper.kill()
-
-
-def test_nobody_stays_stopped_when_the_supervisor_dies() -> None:
-    with a_family() as (parent, child), frozen(parent) as helper:
-        assert is_stopped(parent)
-        assert is_stopped(child)
-
-        assert helper.stdin is not None
-        helper.stdin.close()  # as the kernel does for a killed supervisor
-
-        until(lambda: not is_stopped(parent) and not is_stopped(child))
-
-
-def test_nobody_stays_stopped_when_their_parent_dies() -> None:
-    with a_family() as (parent, child), frozen(parent):
-        os.kill(parent, signal.SIGKILL)
-
-        until(lambda: not is_stopped(child))
-
-
-async def test_nobody_stays_stopped_when_the_helper_is_killed() -> None:
-    with a_family() as (parent, child):
-        holds = asyncio.Event()
-        freezing = asyncio.create_task(harm.frozen(parent, 60, stop=60, run=0, holds=holds))
-        await holds.wait()
-        helper = next(pid for pid in freezer.family(os.getpid()) if b"freezer" in command_of(pid))
-
-        os.kill(helper, signal.SIGKILL)
-        await freezing
-
-        assert not is_stopped(parent)
-        assert not is_stopped(child)
-
-
 def test_every_fault_is_explained() -> None:
     assert set(kinds.MEANS) == set(Ailment)
-
-
-def command_of(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def cpu_seconds(pid: int) -> float:

@@ -1,5 +1,6 @@
 """`banyan up` as a user starts it: a process with a ready line, a URL, and nothing left of it when it is stopped."""
 
+import json
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 READY = "Banyan is ready at "
 READY_SECONDS = 90.0
@@ -36,6 +38,13 @@ class FrontDoor:
     def host(self) -> str:
         """The Host header of a browser that visits this URL."""
         return self.url.removeprefix("http://")
+
+    def status(self) -> dict[str, Any]:
+        """What `banyan status` says, whether or not all is well."""
+        command = [sys.executable, "-m", "banyan", "status", "--json", "--data", str(self.data)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
 
     def banyan(self, *arguments: str, patience: float = 60) -> str:
         """Run a command of the operator's on this data folder; its output. Fails when the command does."""

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from banyan.contracts.monitor import Histogram, Tally
-from banyan.monitor.domain.meters import Count, Meter, count_of, percentile
+from banyan.kit.percentiles import percentile
+from banyan.monitor.domain.meters import Count, Meter, count_of
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

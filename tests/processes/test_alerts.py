@@ -4,12 +4,9 @@ fault within 15 seconds, of its end, and of nothing while all is well."""
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -44,15 +41,8 @@ def door(hook: Webhook, post: MailServer, tmp_path_factory: pytest.TempPathFacto
         yield door
 
 
-def status(door: FrontDoor) -> dict[str, Any]:
-    command = [sys.executable, "-m", "banyan", "status", "--json", "--data", str(door.data)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
-
-
 def pids(door: FrontDoor) -> dict[str, int]:
-    return {process["name"]: process["pid"] for process in status(door)["processes"]}
+    return {process["name"]: process["pid"] for process in door.status()["processes"]}
 
 
 def until_all_is_well(door: FrontDoor, hook: Webhook) -> None:
@@ -63,7 +53,7 @@ def until_all_is_well(door: FrontDoor, hook: Webhook) -> None:
         return {each for each, state in states.items() if state == "firing"}
 
     until(
-        lambda: not open_ones() and status(door)["ready"], within=OVER_WITHIN, what=lambda: door.banyan("alert", "ls")
+        lambda: not open_ones() and door.status()["ready"], within=OVER_WITHIN, what=lambda: door.banyan("alert", "ls")
     )
 
 
@@ -144,7 +134,7 @@ def test_a_restart_that_somebody_wants_is_no_alert(door: FrontDoor, hook: Webhoo
 
     for name in ("web", "postgres-front", "envoy"):
         door.banyan("restart", name)
-        until(lambda: status(door)["ready"], within=30)
+        until(lambda: door.status()["ready"], within=30)
     time.sleep(4)
 
     assert [got.document for got in hook.got][len(before) :] == []

@@ -1,10 +1,7 @@
 """kill -9 of everything in turn, while visitors read pages of the old site."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -32,21 +29,14 @@ def door() -> Iterator[FrontDoor]:
         yield door
 
 
-def status(door: FrontDoor) -> dict[str, Any]:
-    command = [sys.executable, "-m", "banyan", "status", "--json", "--data", str(door.data)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
-
-
 def child(door: FrontDoor, name: str) -> dict[str, Any]:
-    return next(child for child in status(door)["processes"] if child["name"] == name)
+    return next(child for child in door.status()["processes"] if child["name"] == name)
 
 
 def until_ready_again(door: FrontDoor, name: str, restarts: int) -> None:
     deadline = time.monotonic() + 30
     while True:
-        now = status(door)
+        now = door.status()
         known = {process["name"]: process for process in now["processes"]}
         if known[name]["restarts"] > restarts and now["ready"]:
             return

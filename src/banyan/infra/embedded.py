@@ -10,9 +10,11 @@ import pwd
 import shutil
 import signal
 import subprocess
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
@@ -151,6 +153,11 @@ def _give(folder: Path, owner: int) -> None:
         os.chown(path, owner, -1, follow_symlinks=False)
 
 
+def environ() -> dict[str, str]:
+    """What PostgreSQL and its programs are told of ours, and no more."""
+    return {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"}
+
+
 def command(settings: Settings, server: Server, rights: Privileges) -> list[str]:
     """The command line of a server; it stays in the foreground and listens on its Unix socket only."""
     folder = str(data_folder(settings, server))
@@ -182,29 +189,46 @@ async def probe(settings: Settings, server: Server) -> None:
         connection.terminate()
 
 
+class Kept:
+    """One connection, made when it is first needed, and anew after any fault: asking every second costs next to
+    nothing."""
+
+    def __init__(self, open_one: Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]) -> None:
+        self._open_one = open_one
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+
+    async def fetchval(self, query: str) -> Any:
+        """Raises what `postgres.LOST` names, after three seconds at most."""
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await self._open_one()
+        try:
+            return await self._connection.fetchval(query, timeout=3)
+        except BaseException:
+            self.end()
+            raise
+
+    def end(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+
 class Readiness:
-    """A server is ready when it answers, takes newcomers, and its databases are there. Keeps one connection, so that
-    asking every second costs next to nothing; sometimes comes anew, because sessions outlive a stopped postmaster."""
+    """A server is ready when it answers, takes newcomers, and its databases are there. Sometimes comes anew, because
+    sessions outlive a stopped postmaster."""
 
     def __init__(self, settings: Settings, server: Server) -> None:
         self._settings = settings
         self._server = server
-        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._kept = Kept(lambda: connect(settings, server))
         self._provided = False
         self._looks = 0
 
     async def __call__(self) -> None:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._settings, self._server)
+        await self._kept.fetchval("SELECT 1")
         if not self._provided:
             await provide(self._settings, self._server)
             self._provided = True
-        try:
-            await self._connection.fetchval("SELECT 1", timeout=3)
-        except BaseException:
-            self._connection.terminate()
-            self._connection = None
-            raise
         if self._looks % _LOOKS_PER_GREETING == 0:
             await asyncio.wait_for(postgres_greets(databases.socket_of(self._settings, self._server)), 3)
         self._looks += 1

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 from banyan.infra import edge
 from banyan.infra.settings import Settings
 from banyan.infra.telemetry import faces, lag
-from banyan.kit.errors import Refusal, Refused
+from banyan.kit.errors import Refusal
 
 Check = Callable[[], Awaitable[None]]
 ErrorPage = Callable[[Request, int, str, str], Response]
@@ -56,12 +56,6 @@ _NONE: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "op
 _GRACEFUL_SECONDS = 5
 _KEEP_ALIVE_SECONDS = 75
 _FIRST_OF_SYSTEMD = 3
-
-
-class BodyNotUtf8(Refused):
-    """The request's body is not valid UTF-8 JSON."""
-
-    status = 400
 
 
 def application(

@@ -2,19 +2,15 @@
 
 import asyncio
 import time
-from typing import TypeAlias
-
-import asyncpg
 
 from banyan.infra import databases, embedded
 from banyan.infra.databases import Server
-from banyan.infra.postgres import Row
-from banyan.infra.replicas import primary
+from banyan.infra.embedded import Kept
+from banyan.infra.postgres import LOST
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor.supervisor import Progress, Supervisor
 
 _LOOK_SECONDS = 2.0
-_ANSWER_SECONDS = 3.0
 _TROUBLE = "cannot archive its log"
 
 _STATE = """
@@ -25,8 +21,6 @@ WHERE last_failed_time > coalesce(last_archived_time, '-infinity')
 # A commit that changes nothing. Without it the archive of a server where nothing happens tells of no time at all, and a
 # restore to a moment could not know whether the moment is in it.
 _HEARTBEAT = "SELECT pg_logical_emit_message(true, 'banyan', '')"
-
-Connection: TypeAlias = "asyncpg.Connection[Row]"
 
 
 async def watch(settings: Settings, supervisor: Supervisor, progress: Progress) -> None:
@@ -47,7 +41,7 @@ async def _watch(settings: Settings, supervisor: Supervisor, progress: Progress,
             continue
         try:
             stuck_at = await look()
-        except primary.AWAY:
+        except LOST:
             continue  # it is watched by others, too
         if stuck_at is not None:
             child.note(f"{_TROUBLE}: {stuck_at} waits. Nothing is lost while there is room for it in the data folder.")
@@ -60,28 +54,19 @@ async def _watch(settings: Settings, supervisor: Supervisor, progress: Progress,
 
 
 class Look:
-    """Answers the segment that cannot be archived, if one cannot. Keeps its connection, so asking is cheap."""
+    """Answers the segment that cannot be archived, if one cannot."""
 
     def __init__(self, settings: Settings, server: Server) -> None:
-        self._settings = settings
-        self._server = server
-        self._connection: Connection | None = None
+        self._every = settings.wal_archive_every
+        self._kept = Kept(lambda: embedded.connect(settings, server))
         self._beat = 0.0
 
     async def __call__(self) -> str | None:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await embedded.connect(self._settings, self._server)
-        try:
-            if time.monotonic() - self._beat > self._settings.wal_archive_every / 2:
-                await self._connection.execute(_HEARTBEAT, timeout=_ANSWER_SECONDS)
-                self._beat = time.monotonic()
-            found = await self._connection.fetchval(_STATE, timeout=_ANSWER_SECONDS)
-        except BaseException:
-            self.end()
-            raise
+        if time.monotonic() - self._beat > self._every / 2:
+            await self._kept.fetchval(_HEARTBEAT)
+            self._beat = time.monotonic()
+        found = await self._kept.fetchval(_STATE)
         return None if found is None else str(found)
 
     def end(self) -> None:
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+        self._kept.end()

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import platform
 import signal
 import time
@@ -24,10 +23,10 @@ from banyan.infra.databases import SERVERS, Server
 from banyan.infra.replicas import folders
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import probe, state
-from banyan.infra.supervisor.child import Spec
 from banyan.infra.supervisor.supervisor import Supervisor
 from banyan.kit.errors import NotFound, Refused, Unavailable
 from banyan.messaging import republishing
+from banyan.processes import postgres
 
 
 class NothingToKeep(NotFound):
@@ -227,7 +226,9 @@ async def servers_running(settings: Settings, tell: Tell, *, make: bool = False)
             if not (make or there or folders.is_lost(settings, server)):
                 raise NothingToKeep(settings)  # an empty server in its place would pass for the lost one
             await asyncio.to_thread(embedded.initialise, settings, server, rights)
-        await supervisor.start([_spec(settings, server, rights) for server in needed], wait=settings.ready_timeout)
+        await supervisor.start(
+            [postgres.spec(settings, server, rights) for server in needed], wait=settings.ready_timeout
+        )
         with _cancelled_when_asked(supervisor):
             if supervisor.stop_asked:
                 raise asyncio.CancelledError
@@ -259,17 +260,6 @@ def _cancelled_when_asked(supervisor: Supervisor) -> Iterator[None]:
         yield
     finally:
         watching.cancel()
-
-
-def _spec(settings: Settings, server: Server, rights: embedded.Privileges) -> Spec:
-    return Spec(
-        name=f"postgres-{server.name}",
-        kind="postgres",
-        command=embedded.command(settings, server, rights),
-        environ={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
-        stop_signal=embedded.STOP_SIGNAL,
-        probe=embedded.Readiness(settings, server),
-    )
 
 
 class _Quiet:

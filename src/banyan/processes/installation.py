@@ -89,7 +89,7 @@ async def _say(python: Path, arguments: list[str], environ: Mapping[str, str], *
     finally:
         if process.returncode is None:
             process.kill()
-            await process.wait()
+            await process.communicate()
     if process.returncode != 0:
         last = complaint.decode("utf-8", "replace").strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
         raise NotUsable(f"{python} cannot be used, and nothing was changed: {last[0]}")

@@ -1,14 +1,15 @@
-"""An embedded PostgreSQL server without a supervisor: `banyan run postgres-core`."""
+"""An embedded PostgreSQL server: as a supervisor's child, or without one by `banyan run postgres-core`."""
 
 import asyncio
-import os
 import sys
-
-import asyncpg
 
 from banyan.infra import databases, embedded, http
 from banyan.infra.databases import Server
+from banyan.infra.embedded import Privileges
+from banyan.infra.postgres import LOST
 from banyan.infra.settings import Settings
+from banyan.infra.supervisor.child import Spec
+from banyan.processes import installation
 
 _LOOK_SECONDS = 0.1
 
@@ -20,7 +21,7 @@ async def run(settings: Settings, name: str) -> None:
     rights = await asyncio.to_thread(embedded.privileges, settings)
     await asyncio.to_thread(embedded.initialise, settings, server, rights)
     process = await asyncio.create_subprocess_exec(
-        *embedded.command(settings, server, rights), env=environ(), stdin=asyncio.subprocess.DEVNULL
+        *embedded.command(settings, server, rights), env=embedded.environ(), stdin=asyncio.subprocess.DEVNULL
     )
     providing = asyncio.create_task(_provide(settings, server))
     ended = asyncio.create_task(process.wait())
@@ -37,8 +38,17 @@ def server_named(name: str) -> Server:
     return next(server for server in databases.SERVERS if f"postgres-{server.name}" == name)
 
 
-def environ() -> dict[str, str]:
-    return {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"}
+def spec(settings: Settings, server: Server, rights: Privileges) -> Spec:
+    """A server as a supervisor's child."""
+    return Spec(
+        name=f"postgres-{server.name}",
+        kind="postgres",
+        command=embedded.command(settings, server, rights),
+        environ=embedded.environ(),
+        stop_signal=embedded.STOP_SIGNAL,
+        version=installation.here().postgres,
+        probe=embedded.Readiness(settings, server),
+    )
 
 
 async def _provide(settings: Settings, server: Server) -> None:
@@ -46,5 +56,5 @@ async def _provide(settings: Settings, server: Server) -> None:
         try:
             await embedded.provide(settings, server)
             return
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+        except LOST:
             await asyncio.sleep(_LOOK_SECONDS)

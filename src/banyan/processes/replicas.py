@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from banyan.infra import databases
-from banyan.infra.replicas import primary, takeover
+from banyan.infra.postgres import LOST
+from banyan.infra.replicas import takeover
 from banyan.infra.replicas.keeper import Keeper
 from banyan.infra.replicas.orders import Outcome
 from banyan.infra.settings import Settings
@@ -49,6 +50,6 @@ async def _republish(settings: Settings, outcome: Outcome) -> int | None:
     for owner in republishing.tellers():
         try:
             told += await republishing.republish(databases.url(settings, owner), since=datetime.now(UTC) - ago)
-        except primary.AWAY:
+        except LOST:
             return None
     return told

@@ -11,8 +11,6 @@ from pathlib import Path
 from banyan.gateway.adapters import worlds
 from banyan.gateway.adapters.data_plane import DataPlane
 from banyan.infra import databases, embedded, http
-from banyan.infra.databases import Server
-from banyan.infra.embedded import Privileges
 from banyan.infra.replicas.keeper import Keeper
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import memory, probe, reload
@@ -40,7 +38,7 @@ async def up(settings: Settings, progress: Progress) -> None:
         await plane.validate(worlds.defaults(settings))  # finds a certificate or an address that Envoy would not take
         if settings.reload:
             supervisor.beside(reload.watch(settings, supervisor, _watched_folders()))
-        keeper = Keeper(settings, supervisor, _postgres)
+        keeper = Keeper(settings, supervisor, postgres.spec)
         supervisor.beside(Control(settings, handlers(settings, supervisor, keeper)).listen())
         await _start_databases(settings, supervisor, keeper)
         await supervisor.start(_processes(settings), wait=settings.ready_timeout)
@@ -87,19 +85,7 @@ async def _start_databases(settings: Settings, supervisor: Supervisor, keeper: K
     servers = await asyncio.to_thread(keeper.begin, servers, rights)
     await asyncio.gather(*(asyncio.to_thread(embedded.initialise, settings, server, rights) for server in servers))
     supervisor.beside(keeper.keep())
-    await supervisor.start([_postgres(settings, server, rights) for server in servers], wait=settings.ready_timeout)
-
-
-def _postgres(settings: Settings, server: Server, rights: Privileges) -> Spec:
-    return Spec(
-        name=f"postgres-{server.name}",
-        kind="postgres",
-        command=embedded.command(settings, server, rights),
-        environ=postgres.environ(),
-        stop_signal=embedded.STOP_SIGNAL,
-        version=installation.here().postgres,
-        probe=embedded.Readiness(settings, server),
-    )
+    await supervisor.start([postgres.spec(settings, server, rights) for server in servers], wait=settings.ready_timeout)
 
 
 def _processes(settings: Settings) -> list[Spec]:

@@ -10,17 +10,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from banyan.gateway.domain.routes import Side
+from banyan.kit.percentiles import Bucket, percentile
 
 SIDES: tuple[Side, ...] = ("old", "new")
 KEPT = timedelta(minutes=5)
 P99_WINDOW = timedelta(seconds=10)
 
-Bucket = tuple[float, float]  # milliseconds: lower bound and width
-
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """A cluster's counters since its Envoy started."""
+    """A cluster's counters since its Envoy started; the buckets are milliseconds."""
 
     requests: int = 0
     errors: int = 0
@@ -91,20 +90,6 @@ class Traffic:
                 Point(span.end, tally.requests / seconds, tally.errors / seconds, percentile(window, fraction=0.99))
             )
         return points
-
-
-def percentile(buckets: Mapping[Bucket, int], *, fraction: float) -> float | None:
-    """The value below which that fraction lies, taking each bucket as evenly filled; None for no values."""
-    total = sum(buckets.values())
-    if total <= 0:
-        return None
-    wanted = fraction * total
-    seen = 0
-    for (lower, width), count in sorted(buckets.items()):
-        if count > 0 and seen + count >= wanted:
-            return lower + width * (wanted - seen) / count
-        seen += count
-    raise AssertionError("the buckets hold their total")
 
 
 def totals(clusters: Mapping[str, Totals], side: Side) -> Sequence[tuple[str, Totals]]:

@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from fastapi import APIRouter, Request, Response
@@ -18,8 +17,7 @@ from banyan.contracts.monitor import Now
 from banyan.infra import edge, http
 from banyan.infra.http_client import ServiceAway, ServiceRefused
 from banyan.infra.settings import Settings
-from banyan.infra.supervisor import probe, state
-from banyan.infra.supervisor.sockets import processes_with_sockets
+from banyan.infra.supervisor import sockets, state
 
 _MONITOR_SECONDS = 0.4
 _PROBE_SECONDS = 1.0
@@ -102,18 +100,9 @@ async def _by_state(living: state.SupervisorState) -> _Found:
 
 async def _by_sockets(settings: Settings) -> _Found:
     """Without a supervisor those are expected that have a socket here."""
-    sockets = processes_with_sockets(settings)
-    ready = await asyncio.gather(*(_is_ready(path) for path in sockets.values()))
-    states = {name: "ready" if up else "away" for name, up in zip(sockets, ready, strict=True)}
+    ready = await sockets.are_ready(settings, within=_PROBE_SECONDS)
+    states = {name: "ready" if up else "away" for name, up in ready.items()}
     return _Found(states, True, {name: {"state": how} for name, how in states.items()})
-
-
-async def _is_ready(path: Path) -> bool:
-    try:
-        await asyncio.wait_for(probe.http_ready(path, "/ready"), _PROBE_SECONDS)
-    except (OSError, TimeoutError, probe.NotReady):
-        return False
-    return True
 
 
 def _details(found: _Found, seen: Now | None) -> dict[str, object]:

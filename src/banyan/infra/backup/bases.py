@@ -18,7 +18,7 @@ from banyan.infra.backup import programs
 from banyan.infra.backup.manifest import Base, Damaged
 from banyan.infra.databases import Server
 from banyan.infra.embedded import Privileges
-from banyan.infra.postgres import CONNECT_TIMEOUT
+from banyan.infra.postgres import CONNECT_TIMEOUT, LOST
 from banyan.infra.settings import Settings
 from banyan.kit.errors import Refused
 
@@ -153,7 +153,7 @@ def _check_archive(folder: Path, server: Server, rights: Privileges) -> None:
 async def _is_writable(settings: Settings, server: Server) -> bool:
     try:
         connection = await embedded.connect(settings, server)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+    except LOST:
         return False
     try:
         return not await connection.fetchval("SELECT pg_is_in_recovery()", timeout=CONNECT_TIMEOUT)

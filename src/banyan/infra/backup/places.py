@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from banyan.infra.backup import manifest
+from banyan.infra.disk import sync_folder, write_all
 from banyan.kit.errors import Conflict, Refused
 
 PIECE = 1024 * 1024
@@ -95,7 +96,7 @@ class Folder:
         try:
             async for chunk in chunks:  # whose own troubles are not of this place
                 with self._troubles():
-                    await asyncio.to_thread(_write_all, descriptor, chunk)
+                    await asyncio.to_thread(write_all, descriptor, chunk)
             with self._troubles():
                 await asyncio.to_thread(os.fsync, descriptor)
         finally:
@@ -131,20 +132,6 @@ class Folder:
             yield
         except OSError as fault:
             raise (NoRoom if fault.errno in _NO_ROOM else PlaceUnusable)(self.name, fault) from fault
-
-
-def _write_all(descriptor: int, chunk: bytes) -> None:
-    left = memoryview(chunk)
-    while left:
-        left = left[os.write(descriptor, left) :]
-
-
-def sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _lives(suffix: str) -> bool:

@@ -116,5 +116,8 @@ async def _running(
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
+            # asyncio's wait also waits for every pipe's end, which a full one that nobody reads never sees.
+            while process.stdout is not None and await process.stdout.read(PIECE):
+                pass
             await process.wait()
         complaint.cancel()

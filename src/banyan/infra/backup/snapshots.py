@@ -10,7 +10,7 @@ import asyncpg
 
 from banyan.infra.backup import programs
 from banyan.infra.backup.manifest import Table
-from banyan.infra.postgres import CONNECT_TIMEOUT, Row
+from banyan.infra.postgres import CONNECT_TIMEOUT, LOST, Row
 from banyan.kit.errors import Refused, Unavailable
 
 # Rows are hashed as text, so everything that decides how values are written is fixed here.
@@ -55,7 +55,7 @@ def reading(database: str) -> Iterator[None]:
     """Raises DatabaseNotRead for whatever goes wrong between us and a server."""
     try:
         yield
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as fault:
+    except LOST as fault:
         raise DatabaseNotRead(database, fault) from fault
 
 

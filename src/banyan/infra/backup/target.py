@@ -7,7 +7,7 @@ import shutil
 import stat
 from pathlib import Path
 
-from banyan.infra.backup.places import sync_folder
+from banyan.infra.disk import sync_folder
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import state
 from banyan.infra.supervisor.state import RESTORING, AlreadyRunning, DataFolderLock

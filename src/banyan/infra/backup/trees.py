@@ -15,6 +15,7 @@ from typing import IO
 
 from banyan.infra.backup.manifest import Damaged
 from banyan.infra.backup.places import PIECE
+from banyan.infra.disk import write_all
 
 _SQLITE = b"SQLite format 3\0"
 _NOT_OURS = (tarfile.TarError, EOFError, ValueError, zlib.error, FileExistsError, IsADirectoryError, NotADirectoryError)
@@ -135,7 +136,7 @@ async def unpack(chunks: AsyncIterator[bytes], root: Path, name: str) -> None:
     try:
         with contextlib.suppress(BrokenPipeError):
             async for chunk in chunks:
-                await asyncio.to_thread(_send, writing, chunk)
+                await asyncio.to_thread(write_all, writing, chunk)
     finally:
         os.close(writing)
         await asyncio.to_thread(reader.join)
@@ -143,12 +144,6 @@ async def unpack(chunks: AsyncIterator[bytes], root: Path, name: str) -> None:
         if isinstance(failures[0], _NOT_OURS):
             raise Damaged(name, f"is no archive of files ({failures[0]})") from failures[0]
         raise failures[0]
-
-
-def _send(descriptor: int, chunk: bytes) -> None:
-    left = memoryview(chunk)
-    while left:
-        left = left[os.write(descriptor, left) :]
 
 
 def _extract(tar: tarfile.TarFile, entry: tarfile.TarInfo, root: Path, name: str) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from banyan.infra import databases, embedded
 from banyan.infra.databases import Server
+from banyan.infra.disk import sync_folder
 from banyan.infra.replicas.orders import Order
 from banyan.infra.secrets import secret
 from banyan.infra.settings import Settings
@@ -44,14 +45,14 @@ def put_into_place(settings: Settings, server: Server) -> None:
     if settings.replica_folder:
         elsewhere = whole.with_name(f"{server.name}.{secrets.token_hex(6)}")
         whole.rename(elsewhere)
-        sync(elsewhere.parent)
+        sync_folder(elsewhere.parent)
         link = name.with_name(f"{name.name}.link")
         link.unlink(missing_ok=True)
         link.symlink_to(elsewhere)
         link.rename(name)
     else:
         whole.rename(name)
-    sync(name.parent)
+    sync_folder(name.parent)
 
 
 def exists(settings: Settings, server: Server) -> bool:
@@ -72,7 +73,7 @@ def wish_synchronous(folder: Path, wished: bool) -> None:
         (folder / _SYNCHRONOUS).touch(mode=0o600)
     else:
         (folder / _SYNCHRONOUS).unlink(missing_ok=True)
-    sync(folder)
+    sync_folder(folder)
 
 
 def remove(settings: Settings, server: Server) -> None:
@@ -125,21 +126,12 @@ def give_order(settings: Settings, server: Server, given: Order) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.rename(path)
-    sync(path.parent)
+    sync_folder(path.parent)
 
 
 def end_order(settings: Settings, server: Server) -> None:
     _order(settings, server).unlink(missing_ok=True)
-    sync(_order(settings, server).parent)
-
-
-def sync(folder: Path) -> None:
-    """Make the names in a folder outlive a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(_order(settings, server).parent)
 
 
 def _order(settings: Settings, server: Server) -> Path:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import shutil
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -12,6 +11,7 @@ from datetime import UTC, datetime
 from banyan.infra import databases, embedded
 from banyan.infra.databases import Server
 from banyan.infra.embedded import EmbeddedPostgresError, Privileges
+from banyan.infra.postgres import LOST
 from banyan.infra.replicas import folders, primary, promotion, refusals, standby
 from banyan.infra.replicas.orders import Copying, Look, ServerNow
 from banyan.infra.settings import Settings
@@ -76,7 +76,7 @@ class Keeper:
             name=child_name(server),
             kind="postgres",
             command=standby.command(self.settings, server, self.rights),
-            environ={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
+            environ=embedded.environ(),
             stop_signal=embedded.STOP_SIGNAL,
             version=self.spec(server).version,
             probe=standby.Following(self.settings, server, lambda: self._consequence(server)),
@@ -137,7 +137,7 @@ class Keeper:
 
     async def _tell(self, server: Server, what: Callable[[primary.Connection], Awaitable[None]]) -> None:
         """Where the server is away, `_follow` tells it when it is back."""
-        with contextlib.suppress(*primary.AWAY):
+        with contextlib.suppress(*LOST):
             connection = await primary.connect(self.settings, server)
             try:
                 await what(connection)
@@ -178,7 +178,7 @@ class Keeper:
     async def _check_room(self, server: Server) -> None:
         try:
             connection = await primary.connect(self.settings, server)
-        except primary.AWAY as fault:
+        except LOST as fault:
             raise refusals.PrimaryAway(server) from fault
         try:
             size: int = await connection.fetchval("SELECT sum(pg_database_size(oid))::bigint FROM pg_database")
@@ -200,7 +200,7 @@ class Keeper:
                 await primary.prepare(self.settings, server, connection)
                 watching = asyncio.create_task(self._watch_copy(server, connection))
                 await standby.copy(self.settings, server, self.rights, synchronous=synchronous)
-            except (EmbeddedPostgresError, *primary.AWAY) as fault:
+            except (EmbeddedPostgresError, *LOST) as fault:
                 self._copying[server.name] = Copying("failed", 0, None, str(fault) or type(fault).__name__)
                 return
             except asyncio.CancelledError:
@@ -216,7 +216,7 @@ class Keeper:
 
     async def _watch_copy(self, server: Server, connection: primary.Connection) -> None:
         while True:
-            with contextlib.suppress(*primary.AWAY):
+            with contextlib.suppress(*LOST):
                 self._copying[server.name] = Copying(*await primary.copied(connection))
             await asyncio.sleep(_LOOK_EVERY / 2)
 
@@ -228,7 +228,7 @@ class Keeper:
                     async with self._looking[server.name], asyncio.timeout(_STEP_SECONDS):
                         connection = connection or await primary.connect(self.settings, server)
                         await self._look(server, connection)
-                except primary.AWAY:
+                except LOST:
                     if connection is not None:
                         connection.terminate()
                     connection = None

@@ -17,7 +17,6 @@ from banyan.infra.settings import Settings
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
-AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 _LOOK = """
 SELECT (pg_current_wal_flush_lsn() - '0/0')::bigint AS position,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from banyan.infra import embedded
 from banyan.infra.databases import Server
+from banyan.infra.disk import sync_folder
 from banyan.infra.embedded import EmbeddedPostgresError, Privileges
 from banyan.infra.replicas import folders, primary, wal
 from banyan.infra.replicas.orders import Order
@@ -42,7 +43,7 @@ def fence(settings: Settings, server: Server, order: Order) -> Path | None:
     if os.path.lexists(old) and folders.exists(settings, server):
         end_processes(old)
         old.rename(aside)
-        folders.sync(old.parent)
+        sync_folder(old.parent)
     if not os.path.lexists(aside):
         return None
     end_processes(aside)
@@ -89,7 +90,7 @@ def move(settings: Settings, server: Server, rights: Privileges) -> None:
     (replica / "standby.signal").unlink(missing_ok=True)
     folders.wish_synchronous(replica, False)
     replica.rename(place)
-    folders.sync(place.parent)
+    sync_folder(place.parent)
     folders.forget_password(settings, server)
 
 

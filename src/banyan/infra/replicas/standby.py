@@ -8,7 +8,8 @@ from pathlib import Path
 
 from banyan.infra import databases, embedded
 from banyan.infra.databases import Server
-from banyan.infra.embedded import EmbeddedPostgresError, Privileges
+from banyan.infra.embedded import EmbeddedPostgresError, Kept, Privileges
+from banyan.infra.postgres import LOST
 from banyan.infra.replicas import folders, primary
 from banyan.infra.replicas.folders import ROLE
 from banyan.infra.settings import Settings
@@ -59,7 +60,7 @@ async def copy(settings: Settings, server: Server, rights: Privileges, *, synchr
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
-        env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
+        env=embedded.environ(),
         cwd="/",
     )
     try:
@@ -90,25 +91,16 @@ def _put_into_place(settings: Settings, server: Server, rights: Privileges, sync
 
 
 class Following:
-    """A replica is ready when it follows its primary. Keeps one connection. `consequence` says what else that means
+    """A replica is ready when it follows its primary. `consequence` says what else that means
     when it does not."""
 
     def __init__(self, settings: Settings, server: Server, consequence: Callable[[], str]) -> None:
-        self._settings = settings
         self._server = server
         self._consequence = consequence
-        self._connection: primary.Connection | None = None
+        self._kept = Kept(lambda: primary.connect(settings, server, databases.replica_of(server)))
 
     async def __call__(self) -> None:
-        if self._connection is None or self._connection.is_closed():
-            at = databases.replica_of(self._server)
-            self._connection = await primary.connect(self._settings, self._server, at)
-        try:
-            status = await self._connection.fetchval(_RECEIVING, timeout=3)
-        except BaseException:
-            self._connection.terminate()
-            self._connection = None
-            raise
+        status = await self._kept.fetchval(_RECEIVING)
         if status != "streaming":
             raise NotReady(f"does not follow postgres-{self._server.name} just now{self._consequence()}")
 
@@ -117,12 +109,12 @@ async def received(settings: Settings, server: Server) -> int | None:
     """Up to where the replica has its primary's log on its disk; None if it does not answer."""
     try:
         connection = await primary.connect(settings, server, databases.replica_of(server))
-    except primary.AWAY:
+    except LOST:
         return None
     try:
         position: int | None = await connection.fetchval(_RECEIVED)
         return position
-    except primary.AWAY:
+    except LOST:
         return None
     finally:
         connection.terminate()

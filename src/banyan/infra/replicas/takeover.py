@@ -12,6 +12,7 @@ from pathlib import Path
 from banyan.infra import embedded
 from banyan.infra.databases import Server
 from banyan.infra.embedded import EmbeddedPostgresError
+from banyan.infra.postgres import LOST
 from banyan.infra.replicas import folders, primary, promotion, refusals, standby, wal
 from banyan.infra.replicas.keeper import Keeper, child_name
 from banyan.infra.replicas.orders import Look, Order, Outcome, sized
@@ -32,7 +33,7 @@ async def promote(keeper: Keeper, server: Server, *, accept_loss: bool) -> Outco
             folders.give_order(keeper.settings, server, order)
         try:
             return await _carry_out(keeper, server, order, answers=answers)
-        except (OSError, EmbeddedPostgresError, *primary.AWAY) as fault:
+        except (OSError, EmbeddedPostgresError, *LOST) as fault:
             raise refusals.Unfinished(server, str(fault) or type(fault).__name__) from fault
 
 
@@ -45,7 +46,7 @@ async def _fresh_look(keeper: Keeper, server: Server) -> bool:
                 keeper.looks[server.name] = await primary.look(connection, now=datetime.now(UTC))
             finally:
                 connection.terminate()
-    except primary.AWAY:
+    except LOST:
         return False
     return True
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from banyan.infra import embedded
+from banyan.infra.disk import sync_folder
 from banyan.infra.embedded import EmbeddedPostgresError, Privileges
-from banyan.infra.replicas import folders
 from banyan.infra.replicas.orders import as_text, from_text
 
 _SEGMENT = 16 * 1_048_576
@@ -98,7 +98,7 @@ def take_over(source: Path, target: Path, *, start: int, end: int, timeline: int
             fresh.chmod(0o600)
             os.chown(fresh, owner, -1)
             fresh.rename(target / "pg_wal" / segment.name)
-    folders.sync(target / "pg_wal")
+    sync_folder(target / "pg_wal")
 
 
 def name(position: int, timeline: int) -> str:
@@ -127,7 +127,7 @@ def _run(rights: Privileges, program: str, *arguments: str, within: float = _REA
         capture_output=True,
         check=False,
         timeout=within,
-        env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
+        env=embedded.environ(),
         cwd="/",
     )
     return done.stdout

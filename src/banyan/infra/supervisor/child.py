@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from banyan.infra import proc
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import spawning, state
 from banyan.infra.supervisor.logs import RotatingLog
@@ -278,7 +279,7 @@ def dies_with_parent(stop_signal: signal.Signals) -> list[str]:
 
 def _signal_group(pid: int, number: signal.Signals) -> None:
     # PostgreSQL's backends lead groups of their own. One that hangs would outlive the rest, and keep the output open.
-    children = state.children(pid) if number is signal.SIGKILL else []
+    children = proc.children(pid) if number is signal.SIGKILL else []
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
     for child in children:

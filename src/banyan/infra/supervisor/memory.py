@@ -4,14 +4,12 @@ runs out and takes anybody."""
 import asyncio
 import contextlib
 import os
-import resource
 import signal
-from pathlib import Path
 
 import structlog
 
+from banyan.infra import proc
 from banyan.infra.settings import Settings
-from banyan.infra.supervisor import state
 from banyan.infra.supervisor.child import Child
 from banyan.infra.supervisor.supervisor import Supervisor
 
@@ -19,7 +17,6 @@ log = structlog.get_logger()
 
 _LOOK = 0.5
 _LOOKS_PER_SESSION_LOOK = 4
-_PAGE = resource.getpagesize()
 
 
 async def watch(settings: Settings, supervisor: Supervisor) -> None:
@@ -36,7 +33,7 @@ async def watch(settings: Settings, supervisor: Supervisor) -> None:
             if child.spec.kind == "postgres":
                 if looks % _LOOKS_PER_SESSION_LOOK == 0:
                     _end_greedy_sessions(child, child.state.pid, limit)
-            elif (used := _resident(child.state.pid)) > limit:
+            elif (used := proc.resident(child.state.pid)) > limit:
                 reason = f"used {_mb(used)}, more than its limit of {_mb(limit)}"
                 log.warning("a process is over its memory limit", process=name, used=used, limit=limit)
                 task = asyncio.create_task(child.restart(reason, wanted=False))
@@ -46,21 +43,12 @@ async def watch(settings: Settings, supervisor: Supervisor) -> None:
 
 def _end_greedy_sessions(server: Child, pid: int, limit: int) -> None:
     """One session must not cost the others theirs, as a restart of the server would."""
-    for session in state.children(pid):
-        if (used := _resident(session, shared=False)) > limit:
+    for session in proc.children(pid):
+        if (used := proc.resident(session, shared=False)) > limit:
             log.warning("a session is over the memory limit", server=server.spec.name, used=used, limit=limit)
             server.note_end(f"a session used {_mb(used)}, more than its limit of {_mb(limit)}, and was ended")
             with contextlib.suppress(OSError):
                 os.kill(session, signal.SIGTERM)
-
-
-def _resident(pid: int, *, shared: bool = True) -> int:
-    """Bytes in memory, with or without those that others see, too; 0 where /proc does not tell."""
-    try:
-        fields = Path(f"/proc/{pid}/statm").read_bytes().split()
-        return _PAGE * (int(fields[1]) - (0 if shared else int(fields[2])))
-    except (OSError, IndexError, ValueError):
-        return 0
 
 
 def _mb(size: int) -> str:

@@ -99,24 +99,6 @@ def _is_zombie(pid: int) -> bool:
         return False
 
 
-def children(parent: int) -> list[int]:
-    """The processes that it has started and that have not ended."""
-    try:
-        return [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
-    except OSError:
-        if not Path(f"/proc/{parent}").exists():
-            return []
-        # The kernel was built without that file.
-        return [int(entry.name) for entry in Path("/proc").glob("[0-9]*") if _parent(entry) == parent]
-
-
-def _parent(entry: Path) -> int:
-    try:
-        return int((entry / "stat").read_bytes().rsplit(b")", 1)[1].split()[1])
-    except (OSError, IndexError):
-        return 0
-
-
 class AlreadyRunning(Exception):
     """Banyan already runs on this data folder, or a restore is at it."""
 

@@ -1,12 +1,9 @@
 """Who is expected to run: what the supervisor has written; without one, whoever has a socket in the run folder."""
 
-import asyncio
 from datetime import datetime
-from pathlib import Path
 
 from banyan.infra.settings import Settings
-from banyan.infra.supervisor import probe, state
-from banyan.infra.supervisor.sockets import processes_with_sockets
+from banyan.infra.supervisor import sockets, state
 from banyan.monitor.domain.sights import Everybody, Seen
 
 _READY_SECONDS = 2.0
@@ -26,9 +23,8 @@ class Roll:
         return Everybody([_seen(child) for child in living.processes], living.started_at, living.ready, living.pid)
 
     async def _by_sockets(self, *, now: datetime) -> list[Seen]:
-        found = processes_with_sockets(self._settings)
-        ready = await asyncio.gather(*(_is_ready(path) for path in found.values()))
-        return [self._noted(name, up, now=now) for name, up in zip(found, ready, strict=True)]
+        ready = await sockets.are_ready(self._settings, within=_READY_SECONDS)
+        return [self._noted(name, up, now=now) for name, up in ready.items()]
 
     def _noted(self, name: str, up: bool, *, now: datetime) -> Seen:
         found = "ready" if up else "away"
@@ -49,11 +45,3 @@ def _seen(child: state.ChildState) -> Seen:
         detail=child.detail,
         pid=child.pid,
     )
-
-
-async def _is_ready(socket: Path) -> bool:
-    try:
-        await asyncio.wait_for(probe.http_ready(socket, "/ready"), _READY_SECONDS)
-    except (OSError, TimeoutError, probe.NotReady):
-        return False
-    return True

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from banyan.contracts.monitor import Disk
+from banyan.infra import proc
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor.sockets import processes_with_sockets
 from banyan.monitor.domain.picture import SUPERVISOR
 from banyan.monitor.domain.sights import Everybody, Machine, Usage
 
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PEER_CREDENTIALS = 12  # pid, uid and gid as 32-bit numbers
 _SHARED_EVERY = 10.0
@@ -56,7 +56,7 @@ class Scales:
     def _usage(self, name: str, family: list[int]) -> Usage | None:
         pid = family[0]
         ticks = [_processor_ticks(member, with_ended=member == pid and name != SUPERVISOR) for member in family]
-        resident = sum(_resident(member) for member in family)
+        resident = sum(proc.resident(member) for member in family)
         if not resident:
             return None
         known = self._weighed.get(name)
@@ -73,10 +73,9 @@ def _family(pid: int, depth: int = 0, *, without: frozenset[int] = frozenset()) 
     """A process and its children's children: those of PostgreSQL leave its process group."""
     family = [pid]
     if depth < _DEEPEST:
-        with contextlib.suppress(OSError, ValueError):
-            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-                if int(child) not in without:
-                    family += _family(int(child), depth + 1)
+        for child in proc.children(pid):
+            if child not in without:
+                family += _family(child, depth + 1)
     return family
 
 
@@ -99,13 +98,6 @@ def _wanted(pids: Iterable[int]) -> float:
                     ran, waited, _ = Path(f"/proc/{pid}/task/{thread}/schedstat").read_bytes().split()
                     total += int(ran) + int(waited)
     return total / 1e9
-
-
-def _resident(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
-    except (OSError, IndexError, ValueError):
-        return 0
 
 
 def _may_write(pid: int) -> bool:

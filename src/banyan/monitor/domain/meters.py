@@ -6,16 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from banyan.contracts.monitor import Tally
+from banyan.kit.percentiles import Bucket, percentile
 
 WINDOW = timedelta(seconds=10)
-
-Bucket = tuple[float, float]
-"""Milliseconds: lower bound and width; a width of 0 has no upper bound."""
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A counter as it was read."""
+    """A counter as it was read; the buckets are milliseconds."""
 
     total: int = 0
     failed: int = 0
@@ -110,20 +108,6 @@ def count_of(tally: Tally) -> Count:
             buckets[(lower, 0.0 if bound is None else bound - lower)] = count
         lower = lower if bound is None else bound
     return Count(tally.total, tally.failed, buckets)
-
-
-def percentile(buckets: Mapping[Bucket, int], *, fraction: float) -> float | None:
-    """The value below which that fraction lies, taking each bucket as evenly filled; None for no values."""
-    filled = sorted((bucket, count) for bucket, count in buckets.items() if count > 0)
-    wanted = fraction * sum(count for _, count in filled)
-    seen = 0
-    found = None
-    for (lower, width), count in filled:
-        found = lower + width * min(1.0, (wanted - seen) / count)
-        seen += count
-        if seen >= wanted:
-            break
-    return found
 
 
 def _added(one: Mapping[Bucket, int], other: Mapping[Bucket, int]) -> Mapping[Bucket, int]:
