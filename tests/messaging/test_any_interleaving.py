@@ -33,11 +33,11 @@ class Crash(Exception):
 class CrashingBroker(MemoryBroker):
     crash: str | None = None
 
-    async def publish(self, envelopes: Sequence[Envelope]) -> None:
+    async def publish(self, envelopes: Sequence[Envelope], *, queue: str | None = None) -> None:
         crash, self.crash = self.crash, None
         if crash == "before publishing":
             raise Crash
-        await super().publish(envelopes)
+        await super().publish(envelopes, queue=queue)
         if crash == "after publishing":
             raise Crash
 

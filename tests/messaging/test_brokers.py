@@ -159,3 +159,16 @@ async def test_a_queue_is_as_deep_as_what_is_not_done_and_as_old_as_the_oldest_o
     await broker.delete(ACCOUNTS.queue, [first.receipt])
     assert (await broker.depth(ACCOUNTS.queue)).waiting == 2
     assert (await broker.depth(ERASURES.queue)).waiting == 0
+
+
+async def test_what_is_published_to_one_queue_comes_to_no_other(broker: Broker) -> None:
+    await broker.publish([told("a", events.AccountErased.TYPE)], queue=ERASURES.queue)
+    assert await read(broker) == []
+    assert len(await read(broker, queue=ERASURES.queue)) == 1
+
+
+async def test_what_is_buried_is_out_of_the_queue_and_what_follows_comes(broker: Broker) -> None:
+    await broker.publish([told("a", number=0), told("a", number=1)])
+    [first] = await read(broker, 1)
+    await broker.bury(ACCOUNTS.queue, [first.receipt], reason="it could not be handled")
+    assert numbers(await read(broker)) == [("a", 1)]

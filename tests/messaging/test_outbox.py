@@ -81,7 +81,7 @@ async def test_the_store_is_append_only(database: Database, change: str) -> None
 
 
 def test_the_contexts_have_the_same_tables_for_events() -> None:
-    for name in ("0002_outbox", "????_event_traceparent"):
+    for name in ("0002_outbox", "????_event_traceparent", "????_event_store"):
         copies = sorted(migrations.FOLDER.glob(f"*/{name}.sql"))
         assert {copy.parent.name for copy in copies} >= {"iam", "learning", "live"}
         assert len({copy.read_text(encoding="utf-8") for copy in copies}) == 1

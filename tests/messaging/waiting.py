@@ -9,7 +9,10 @@ from banyan.infra import migrations
 def event_tables() -> str:
     """What the copies in each context's migrations come to."""
     first = migrations.FOLDER / "iam" / "0002_outbox.sql"
-    then = sorted((migrations.FOLDER / "iam").glob("*_event_traceparent.sql"))
+    then = [
+        *(migrations.FOLDER / "iam").glob("*_event_traceparent.sql"),
+        *(migrations.FOLDER / "iam").glob("*_event_store.sql"),
+    ]
     return "\n".join(path.read_text(encoding="utf-8") for path in (first, *then))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from banyan.contracts.monitor import Depth
 from banyan.messaging.envelope import Envelope
@@ -21,13 +21,21 @@ class Feature(StrEnum):
     ORDER_BY_KEY = "order-by-key"  # nothing of a key is lent while something earlier of that key is out or waits
     DURABLE = "durable"  # what is published survives the broker's process
     RIGHTS = "rights"  # a role reads its own queues only
+    LISTENING = "listening"  # whoever listens is told when something comes; where not, reading itself can wait
+    ARCHIVE = "archive"  # what is buried can be looked at, with the reason
+    GIVES_UP = "gives-up"  # what is lent too often goes to a place of the broker's own
+    AGE = "age"  # how long the oldest of a queue has waited is known
+
+
+Receipt: TypeAlias = int | str
+"""Opaque, of one loan; a broker takes only its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A queued event lent to a reader. `attempts` counts this one; `body` is the envelope as JSON."""
 
-    receipt: int
+    receipt: Receipt
     key: str
     attempts: int
     body: bytes
@@ -42,24 +50,34 @@ class Broker(Protocol):
         """Make the queues and bind them to their topics, and to no others. Idempotent; queued events stay."""
         ...
 
-    async def publish(self, envelopes: Sequence[Envelope]) -> None:
-        """All or none, in this order; on any exception it may be either."""
+    async def publish(self, envelopes: Sequence[Envelope], *, queue: str | None = None) -> None:
+        """In this order, to every queue that is bound to their types, or to one queue only. When it returns all are
+        queued; on any exception a part may be, and the same is published again."""
         ...
 
-    async def read(self, queue: str, *, seats: int, hold: float) -> list[Delivery]:
-        """Borrow up to `seats` events for `hold` seconds, the oldest first."""
+    async def read(self, queue: str, *, seats: int, hold: float, wait: float = 0.0) -> list[Delivery]:
+        """Borrow up to `seats` events for `hold` seconds, the oldest first. Where there are none, a broker without
+        LISTENING waits up to `wait` seconds for the first."""
         ...
 
-    async def extend(self, queue: str, receipts: Sequence[int], *, hold: float) -> None: ...
+    async def extend(self, queue: str, receipts: Sequence[Receipt], *, hold: float) -> None: ...
 
-    async def release(self, queue: str, receipts: Sequence[int], *, after: float) -> None:
+    async def release(self, queue: str, receipts: Sequence[Receipt], *, after: float) -> None:
         """Give back undone; lent again when `after` seconds have passed."""
         ...
 
-    async def delete(self, queue: str, receipts: Sequence[int]) -> None: ...
+    async def bury(self, queue: str, receipts: Sequence[Receipt], *, reason: str) -> None:
+        """Out of the queue for good, because a dead letter has it; with ARCHIVE a copy is kept beside `reason`."""
+        ...
+
+    async def given_up(self, queue: str, *, seats: int, hold: float) -> list[Delivery]:
+        """Borrow what the broker itself no longer lends. `delete` and `bury` take these receipts, too."""
+        ...
+
+    async def delete(self, queue: str, receipts: Sequence[Receipt]) -> None: ...
 
     async def depth(self, queue: str) -> Depth:
-        """How much of it is not done, and since when. Whoever may publish may ask, and whoever may read."""
+        """How much is not done, and since when (0 without AGE). Whoever may publish may ask, and whoever reads."""
         ...
 
     def listening(self, queue: str) -> AbstractAsyncContextManager[Signal]:

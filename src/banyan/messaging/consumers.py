@@ -18,7 +18,7 @@ from banyan.infra.telemetry import tracing
 from banyan.infra.telemetry.figures import LEDGER
 from banyan.kit.errors import Unavailable
 from banyan.messaging import envelope, subscriptions
-from banyan.messaging.broker import Broker, Delivery
+from banyan.messaging.broker import Broker, Delivery, Receipt
 from banyan.messaging.envelope import Envelope
 from banyan.messaging.pace import Pace
 
@@ -91,8 +91,8 @@ class _Consuming:
         self._stopping = asyncio.Event()
         self._woken = asyncio.Event()
         self._lanes = asyncio.Semaphore(consumer.pace.lanes)
-        self._in_flight: dict[int, float] = {}  # receipt -> when its loan was last made longer
-        self._done: list[int] = []
+        self._in_flight: dict[Receipt, float] = {}  # receipt -> when its loan was last made longer
+        self._done: list[Receipt] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     def stop(self) -> None:

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 from banyan.contracts.monitor import Depth
 from banyan.messaging import envelope
-from banyan.messaging.broker import Delivery, Feature
+from banyan.messaging.broker import Delivery, Feature, Receipt
 from banyan.messaging.envelope import Envelope
 from banyan.messaging.subscriptions import Subscription
 
@@ -25,13 +25,14 @@ class _Queued:
 
 
 class MemoryBroker:
-    features = frozenset({Feature.ORDER_BY_KEY})
+    features = frozenset({Feature.ORDER_BY_KEY, Feature.LISTENING, Feature.ARCHIVE, Feature.AGE})
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._topics: dict[str, tuple[str, ...]] = {}
-        self._queues: dict[str, dict[int, _Queued]] = {}
+        self._queues: dict[str, dict[Receipt, _Queued]] = {}
         self._last = 0
+        self.buried: list[tuple[str, bytes, str]] = []
         self._signals: dict[str, set[asyncio.Event]] = defaultdict(set)
 
     async def declare(self, subscriptions: Sequence[Subscription]) -> None:
@@ -39,21 +40,21 @@ class MemoryBroker:
         for subscription in subscriptions:
             self._queues.setdefault(subscription.queue, {})
 
-    async def publish(self, envelopes: Sequence[Envelope]) -> None:
+    async def publish(self, envelopes: Sequence[Envelope], *, queue: str | None = None) -> None:
         for told in envelopes:
-            for queue, topics in self._topics.items():
-                if any(fnmatchcase(told.type, topic) for topic in topics):
+            for bound, topics in self._topics.items():
+                if queue in (None, bound) and any(fnmatchcase(told.type, topic) for topic in topics):
                     self._last += 1
                     now = self._clock()
-                    self._queues[queue][self._last] = _Queued(told.subject, envelope.encode(told), now, now)
-                    for signal in self._signals[queue]:
+                    self._queues[bound][self._last] = _Queued(told.subject, envelope.encode(told), now, now)
+                    for signal in self._signals[bound]:
                         signal.set()
 
-    async def read(self, queue: str, *, seats: int, hold: float) -> list[Delivery]:
+    async def read(self, queue: str, *, seats: int, hold: float, wait: float = 0.0) -> list[Delivery]:
         now = self._clock()
         lent: list[Delivery] = []
         taken: set[str] = set()
-        for receipt, queued in sorted(self._queues[queue].items()):
+        for receipt, queued in self._queues[queue].items():
             if queued.visible_at > now:
                 taken.add(queued.key)
             elif queued.key not in taken and len(lent) < seats:
@@ -62,17 +63,25 @@ class MemoryBroker:
                 lent.append(Delivery(receipt, queued.key, queued.attempts, queued.body))
         return lent
 
-    async def extend(self, queue: str, receipts: Sequence[int], *, hold: float) -> None:
+    async def extend(self, queue: str, receipts: Sequence[Receipt], *, hold: float) -> None:
         for receipt in receipts:
             if receipt in self._queues[queue]:
                 self._queues[queue][receipt].visible_at = self._clock() + hold
 
-    async def release(self, queue: str, receipts: Sequence[int], *, after: float) -> None:
+    async def release(self, queue: str, receipts: Sequence[Receipt], *, after: float) -> None:
         await self.extend(queue, receipts, hold=after)
 
-    async def delete(self, queue: str, receipts: Sequence[int]) -> None:
+    async def delete(self, queue: str, receipts: Sequence[Receipt]) -> None:
         for receipt in receipts:
             self._queues[queue].pop(receipt, None)
+
+    async def bury(self, queue: str, receipts: Sequence[Receipt], *, reason: str) -> None:
+        for receipt in receipts:
+            if (buried := self._queues[queue].pop(receipt, None)) is not None:
+                self.buried.append((queue, buried.body, reason))
+
+    async def given_up(self, queue: str, *, seats: int, hold: float) -> list[Delivery]:
+        return []
 
     async def depth(self, queue: str) -> Depth:
         waiting = self._queues[queue].values()

@@ -11,7 +11,7 @@ import structlog
 from banyan.contracts.monitor import Depth
 from banyan.infra.postgres import CONNECT_TIMEOUT, LOST, Connection, Database
 from banyan.messaging import envelope
-from banyan.messaging.broker import MOST_COUNTED, Delivery, Feature
+from banyan.messaging.broker import MOST_COUNTED, Delivery, Feature, Receipt
 from banyan.messaging.envelope import Envelope
 from banyan.messaging.subscriptions import Subscription
 
@@ -30,7 +30,7 @@ WITH told AS (
 ), routed AS (
     SELECT queue_name, array_agg(message ORDER BY place) AS messages, array_agg(headers ORDER BY place) AS headers
     FROM told JOIN (SELECT DISTINCT queue_name, compiled_regex FROM pgmq.topic_bindings) AS binding
-        ON type ~ compiled_regex
+        ON type ~ compiled_regex AND queue_name = coalesce($4, queue_name)
     GROUP BY queue_name
 ), sent AS (
     SELECT queue_name, count(*) AS messages
@@ -47,11 +47,29 @@ SELECT (SELECT count(*) FROM (SELECT FROM pgmq."q_{queue}" LIMIT {most}) AS coun
     (SELECT extract(epoch FROM clock_timestamp() - enqueued_at)::float8
      FROM pgmq."q_{queue}" ORDER BY msg_id LIMIT 1) AS oldest
 """
+_BURY = """
+WITH gone AS (
+    DELETE FROM pgmq."q_{queue}" WHERE msg_id = ANY($1)
+    RETURNING msg_id, read_ct, enqueued_at, vt, message, headers, last_read_at
+)
+INSERT INTO pgmq."a_{queue}" (msg_id, read_ct, enqueued_at, vt, message, headers, last_read_at)
+SELECT msg_id, read_ct, enqueued_at, vt, message, headers || jsonb_build_object('reason', $2::text), last_read_at
+FROM gone
+"""
 _DELETE = "SELECT count(*) FROM pgmq.delete($1, $2::bigint[])"
 
 
 class PgmqBroker:
-    features = frozenset({Feature.ORDER_BY_KEY, Feature.DURABLE, Feature.RIGHTS})
+    features = frozenset(
+        {
+            Feature.ORDER_BY_KEY,
+            Feature.DURABLE,
+            Feature.RIGHTS,
+            Feature.LISTENING,
+            Feature.ARCHIVE,
+            Feature.AGE,
+        }
+    )
 
     def __init__(self, url: str, *, size: int = 4) -> None:
         self._url = url
@@ -73,24 +91,30 @@ class PgmqBroker:
             for topic, queue in sorted(wanted - bound):
                 await tx.execute("SELECT pgmq.bind_topic($1, $2)", topic, queue)
 
-    async def publish(self, envelopes: Sequence[Envelope]) -> None:
+    async def publish(self, envelopes: Sequence[Envelope], *, queue: str | None = None) -> None:
         types = [told.type for told in envelopes]
         messages = [envelope.encode(told).decode() for told in envelopes]
         headers = [msgspec.json.encode({"x-pgmq-group": told.subject}).decode() for told in envelopes]
-        await self._bus.fetch(_PUBLISH, types, messages, headers)
+        await self._bus.fetch(_PUBLISH, types, messages, headers, queue)
 
-    async def read(self, queue: str, *, seats: int, hold: float) -> list[Delivery]:
+    async def read(self, queue: str, *, seats: int, hold: float, wait: float = 0.0) -> list[Delivery]:
         rows = await self._bus.fetch(_READ, queue, seats, hold)
         return [Delivery(row["receipt"], row["key"], row["attempts"], row["message"].encode()) for row in rows]
 
-    async def extend(self, queue: str, receipts: Sequence[int], *, hold: float) -> None:
+    async def extend(self, queue: str, receipts: Sequence[Receipt], *, hold: float) -> None:
         await self._bus.fetchval(_HOLD, queue, receipts, hold)
 
-    async def release(self, queue: str, receipts: Sequence[int], *, after: float) -> None:
+    async def release(self, queue: str, receipts: Sequence[Receipt], *, after: float) -> None:
         await self._bus.fetchval(_HOLD, queue, receipts, after)
 
-    async def delete(self, queue: str, receipts: Sequence[int]) -> None:
+    async def delete(self, queue: str, receipts: Sequence[Receipt]) -> None:
         await self._bus.fetchval(_DELETE, queue, receipts)
+
+    async def bury(self, queue: str, receipts: Sequence[Receipt], *, reason: str) -> None:
+        await self._bus.fetch(_BURY.format(queue=queue), receipts, reason)
+
+    async def given_up(self, queue: str, *, seats: int, hold: float) -> list[Delivery]:
+        return []
 
     async def depth(self, queue: str) -> Depth:
         row = await self._bus.fetchrow(_DEPTH.format(queue=queue, most=MOST_COUNTED))
@@ -137,12 +161,13 @@ async def _tune(tx: Connection, queue: str) -> None:
 
 
 async def _grant(tx: Connection, subscription: Subscription, known: set[str]) -> None:
-    table = f'pgmq."q_{subscription.queue}"'
+    table, archive = (f'pgmq."{kind}_{subscription.queue}"' for kind in "qa")
     for role in {subscription.role, PUBLISHER} & known:
         await tx.execute(f"GRANT USAGE ON SCHEMA pgmq TO {role}")
     if subscription.role in known:
         await tx.execute(f"GRANT SELECT, DELETE ON {table} TO {subscription.role}")
         await tx.execute(f"GRANT UPDATE (vt, read_ct, last_read_at) ON {table} TO {subscription.role}")
+        await tx.execute(f"GRANT INSERT ON {archive} TO {subscription.role}")
     if PUBLISHER in known:
         await tx.execute(f"GRANT SELECT ON pgmq.topic_bindings TO {PUBLISHER}")
         await tx.execute(f"GRANT INSERT, SELECT (msg_id, enqueued_at) ON {table} TO {PUBLISHER}")

@@ -52,22 +52,22 @@ _SESSION = {
 # the commit; if that fails they are still there.
 _TAKE = """
 WITH head AS (
-    SELECT position, event_id FROM outbox ORDER BY position LIMIT $1
+    SELECT position AS place, event_id FROM outbox ORDER BY position LIMIT $1
 ), sized AS (
-    SELECT position, event.*, sum(pg_column_size(data)) OVER (ORDER BY position) - pg_column_size(data) AS before
+    SELECT place, event.*, sum(pg_column_size(data)) OVER (ORDER BY place) - pg_column_size(data) AS before
     FROM head JOIN event ON event.id = event_id
 ), gone AS (
-    DELETE FROM outbox USING sized WHERE outbox.position = sized.position AND before < $2
+    DELETE FROM outbox USING sized WHERE outbox.position = sized.place AND before < $2
     RETURNING sized.*
 )
-SELECT id, type, key, data::text, at, request_id, {traceparent} AS traceparent FROM gone ORDER BY position
+SELECT id, type, key, data::text, at, request_id, {traceparent} AS traceparent FROM gone ORDER BY place
 """
 
 # A context that has not been brought to this version yet knows no traceparent.
 _LOOK = """
 SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT $1) AS counted) AS waiting,
     (SELECT extract(epoch FROM clock_timestamp() - at)::float8
-     FROM outbox JOIN event ON id = event_id ORDER BY position LIMIT 1) AS oldest,
+     FROM outbox JOIN event ON id = event_id ORDER BY outbox.position LIMIT 1) AS oldest,
     EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'event'::regclass AND attname = 'traceparent') AS traced
 """
 

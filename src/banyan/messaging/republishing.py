@@ -13,8 +13,7 @@ from banyan.messaging.subscriptions import SUBSCRIPTIONS
 _ANSWER_SECONDS = 30.0  # of a server that hangs; the outbox is short
 _OLDEST = "SELECT min(at) FROM outbox JOIN event ON event.id = event_id"
 
-# Of one key in the order in which they happened: ids begin with the millisecond of their making, under the lock of the
-# aggregate; within one the rows' own places tell. What waited to be published takes its place among them.
+# Of one key in the order in which they happened. What waited to be published takes its place among them.
 _AGAIN = """
 WITH waiting AS (
     DELETE FROM outbox RETURNING event_id
@@ -22,10 +21,11 @@ WITH waiting AS (
     SELECT event_id AS id FROM waiting UNION SELECT id FROM event WHERE at >= $1
 )
 INSERT INTO outbox (event_id)
-SELECT event.id FROM event JOIN again ON again.id = event.id ORDER BY left(event.id::text, 13), event.ctid
+SELECT event.id FROM event JOIN again ON again.id = event.id ORDER BY event.position
 """
 
-_RIGHTS = "GRANT SELECT ON event TO relay; GRANT SELECT, DELETE ON outbox TO relay"
+_RIGHTS = """GRANT SELECT ON event TO relay; GRANT SELECT, DELETE ON outbox TO relay;
+GRANT SELECT, INSERT, UPDATE ON relay_rest TO relay"""
 
 
 def keeping_order(contexts: Iterable[str]) -> list[str]:

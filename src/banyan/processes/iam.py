@@ -28,6 +28,7 @@ from banyan.infra.postgres import Database
 from banyan.infra.preparation import Preparation
 from banyan.infra.secrets import secret
 from banyan.infra.settings import Settings
+from banyan.processes.events import Events
 
 LARGEST_BODY = 16_384  # nothing that is taken here is longer
 
@@ -66,14 +67,16 @@ async def run(settings: Settings) -> None:
         await job
 
     preparation = Preparation(step)
-    app = application(settings, database, iam, checks=[preparation.check, database.ready])
+    events = Events(settings, "iam", database)
+    app = application(settings, database, iam, events=events, checks=[preparation.check, database.ready])
     listener = http.inherited_or_own_socket(settings, "iam")
     async with asyncio.TaskGroup() as tasks:
         beside = [
             tasks.create_task(once_prepared(jobs.send_mails(iam.mails, pause=settings.mail_poll))),
             tasks.create_task(once_prepared(jobs.keep_house(iam.housekeeping))),
         ]
-        await preparation.beside(http.serve(preparation.guard(app), listener))
+        async with events.running(after=preparation.check):
+            await preparation.beside(http.serve(preparation.guard(app), listener))
         for task in beside:
             task.cancel()
     iam.passwords.close()
@@ -86,6 +89,7 @@ def application(
     iam: Iam,
     *,
     verifier: Verifier | None = None,
+    events: Events | None = None,
     checks: Sequence[http.Check] = (),
 ) -> FastAPI:
     verifier = verifier or Verifier(iam.signing, settings)
@@ -95,6 +99,8 @@ def application(
         sessions_api.router(database, iam.sessions, verifier, cookies, settings),
         internal.router(database, iam.signing, iam.sessions, cookies, iam.lifetimes, settings),
     ]
+    if events is not None:
+        routers.append(events.router)
     if settings.demo:
         routers.append(mailbox.router(Mailbox(settings)))
     bounded = dataclasses.replace(settings, max_body=min(settings.max_body, LARGEST_BODY))

@@ -3,9 +3,8 @@
 import asyncio
 from datetime import timedelta
 
-from banyan import messaging
 from banyan.demo import clips
-from banyan.infra import databases, hangul, http, migrations, postgres
+from banyan.infra import hangul, http, migrations, postgres
 from banyan.infra.identity import IamKeys, Verifier
 from banyan.infra.postgres import Database
 from banyan.infra.preparation import Preparation
@@ -17,7 +16,7 @@ from banyan.learning.domain.media import Signer
 from banyan.learning.http import routers
 from banyan.learning.operations.views import Views
 from banyan.learning.queries import catalogue as queries
-from banyan.messaging import PgmqBroker
+from banyan.processes.events import Events
 
 
 async def run(settings: Settings) -> None:
@@ -33,18 +32,19 @@ async def run(settings: Settings) -> None:
         views=views,
     )
     preparation = Preparation(lambda: prepare(database, demo=settings.demo))
-    app = http.application("learning", faces, settings=settings, checks=[preparation.check, database.ready])
+    events = Events(settings, "learning", database, consumers=[consumers.from_iam(database)])
+    app = http.application(
+        "learning", [*faces, events.router], settings=settings, checks=[preparation.check, database.ready]
+    )
     listener = http.inherited_or_own_socket(settings, "learning")
-    bus = PgmqBroker(databases.bus_url(settings, "learning"))
     beside = [asyncio.create_task(jobs.tell_views(views, pause_seconds=settings.views_pause))]
     if settings.demo:
         first = clips.name(clips.LENGTHS[0])
         beside.append(asyncio.create_task(jobs.make_ahead(folder, first, after=preparation.check)))
-    async with messaging.consuming(bus, [consumers.from_iam(database)], after=preparation.check):
+    async with events.running(after=preparation.check):
         await preparation.beside(http.serve(preparation.guard(app), listener))
     for task in beside:
         task.cancel()
-    await bus.close()
     await keys.close()
     await database.close()
 

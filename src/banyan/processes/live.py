@@ -14,7 +14,8 @@ from banyan.live.adapters import Line
 from banyan.live.consumers import enrolled
 from banyan.live.domain import Hub, Limits
 from banyan.live.http import router
-from banyan.messaging import Consumer, PgmqBroker, consuming, on
+from banyan.messaging import Consumer, on
+from banyan.processes.events import Events
 
 _UNKNOWN = 1000
 _OTHER_FILES = 200
@@ -23,7 +24,6 @@ _OTHER_FILES = 200
 async def run(settings: Settings) -> None:
     allow_open_files(settings.live_watchers + _OTHER_FILES)
     database = postgres.database(settings, "live")
-    bus = PgmqBroker(databases.bus_url(settings, "live"))
     bell, prepared = asyncio.Event(), asyncio.Event()
     limits = Limits(settings.live_watchers, settings.live_per_address, unknown=_UNKNOWN)
     hub = Hub(limits, ring=bell.set)
@@ -36,19 +36,21 @@ async def run(settings: Settings) -> None:
     enrolments = Consumer(
         name="live-from-learning", source="learning", handlers=[on(StudentEnrolled, enrolled)], database=database
     )
+    events = Events(settings, "live", database, consumers=[enrolments])
     # A stream that begins is short work, and all of them may come back at once: its own limit is the one that counts.
     bounds = replace(settings, in_flight=max(settings.in_flight, settings.live_watchers))
     # Not `database.ready`: without its database it still holds its streams, and who is not ready for long is killed.
-    app = http.application("live", [router(hub, database, settings)], settings=bounds, checks=[preparation.check])
+    app = http.application(
+        "live", [router(hub, database, settings), events.router], settings=bounds, checks=[preparation.check]
+    )
     listener = http.inherited_or_own_socket(settings, "live")
     stop = http.stop_signal()
     line = Line(databases.url(settings, "live"))
     async with (
         jobs.running(hub, bell, database, line, settings=settings, stop=stop, prepared=prepared),
-        consuming(bus, [enrolments], after=preparation.check),
+        events.running(after=preparation.check),
     ):
         await preparation.beside(http.serve(preparation.guard(app), listener, stop=stop, protocol=StreamProtocol))
-    await bus.close()
     await database.close()
 
 

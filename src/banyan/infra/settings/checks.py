@@ -1,9 +1,12 @@
 """Which settings go together."""
 
+import re
 from urllib.parse import urlsplit
 
 from banyan.infra.settings.fields import Fields
 from banyan.infra.settings.values import SettingError, is_loopback, is_origin, named_sizes
+
+_QUEUE_PREFIX = re.compile(r"[A-Za-z0-9_-]{1,30}")
 
 
 def check(settings: Fields) -> None:
@@ -24,6 +27,7 @@ def check(settings: Fields) -> None:
         raise SettingError(f"BANYAN_REQUEST_LOG is {settings.request_log!r}; it takes slow or all.")
     if settings.health not in ("all", "brief"):
         raise SettingError(f"BANYAN_HEALTH is {settings.health!r}; it takes all or brief.")
+    _check_events(settings)
     if settings.otlp_url and not is_origin(settings.otlp_url):
         raise SettingError(f"BANYAN_OTLP_URL is {settings.otlp_url!r}; it takes http(s)://host[:port] with no path.")
     if bool(settings.tls_cert) != bool(settings.tls_key):
@@ -39,3 +43,16 @@ def check(settings: Fields) -> None:
 
 def _legacy_is_loopback(settings: Fields) -> bool:
     return not settings.legacy_url or is_loopback(urlsplit(settings.legacy_url).hostname or "")
+
+
+def _check_events(settings: Fields) -> None:
+    if settings.broker not in ("pgmq", "sns+sqs"):
+        raise SettingError(f"BANYAN_BROKER is {settings.broker!r}; it takes pgmq or sns+sqs.")
+    if settings.queue_order not in ("fifo", "standard"):
+        raise SettingError(f"BANYAN_QUEUE_ORDER is {settings.queue_order!r}; it takes fifo or standard.")
+    if not _QUEUE_PREFIX.fullmatch(settings.queue_prefix):
+        raise SettingError(f"BANYAN_QUEUE_PREFIX is {settings.queue_prefix!r}; it takes 1-30 letters, digits, - and _.")
+    if settings.event_retention <= 0:
+        raise SettingError(f"BANYAN_EVENT_RETENTION_DAYS is {settings.event_retention:g}; it takes more than 0.")
+    if settings.event_attempts < 1:
+        raise SettingError(f"BANYAN_EVENT_ATTEMPTS is {settings.event_attempts}; it takes at least 1.")

@@ -184,4 +184,30 @@ class Fields:
         0.0,
         "Writes wait so long for a synchronous replica that is away, then go on without it. 0: they wait for ever.",
     )
+    broker: str = _setting(
+        "BANYAN_BROKER",
+        "pgmq",
+        "What carries events: pgmq, in PostgreSQL, or sns+sqs, at AWS (AWS_* say where and who).",
+    )
+    queue_prefix: str = _setting("BANYAN_QUEUE_PREFIX", "banyan", "What topics and queues at AWS are called first.")
+    queue_order: str = _setting(
+        "BANYAN_QUEUE_ORDER", "fifo", "Topics and queues at AWS: fifo, or standard, which promises no order."
+    )
+    event_retention: float = _setting(
+        "BANYAN_EVENT_RETENTION_DAYS", 90.0, "Events older than this are archived, and only then dropped."
+    )
+    object_store: str = _setting(
+        "BANYAN_OBJECT_STORE",
+        "",
+        "Where large files are kept: a folder or s3://bucket/prefix. Empty: in the data folder.",
+    )
+    event_upkeep: float = _setting(
+        "BANYAN_EVENT_UPKEEP_SECONDS", 3600.0, "How often days of events are made, archived and dropped where due."
+    )
+    event_attempts: int = _setting(
+        "BANYAN_EVENT_ATTEMPTS", 8, "An event that could not be handled so often goes to the dead letters."
+    )
+    person_keys: float = _setting(
+        "BANYAN_PERSON_KEY_SECONDS", 300.0, "A consumer remembers the key of a person's data for so long."
+    )
     reload: bool = _setting("BANYAN_RELOAD", False, "Restart a process when a file that it uses is edited.")

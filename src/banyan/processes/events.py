@@ -1,0 +1,30 @@
+"""What every context that tells or hears of events runs beside its own work: its consumers, the upkeep of its store,
+and the face by which operators look into both."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from banyan.infra.postgres import Database
+from banyan.infra.settings import Settings
+from banyan.messaging import choosing, face
+from banyan.messaging.consumers import Consumer, consuming
+
+
+class Events:
+    """`router` joins the process's application; `running` goes around its serving."""
+
+    def __init__(
+        self, settings: Settings, context: str, database: Database, *, consumers: Sequence[Consumer] = ()
+    ) -> None:
+        self._consumers = consumers
+        self._broker = choosing.broker(settings, context)
+        self.router = face.router()
+
+    @asynccontextmanager
+    async def running(self, *, after: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+        """Begins when `after` (the process's `preparation.check`) no longer raises Unavailable."""
+        try:
+            async with consuming(self._broker, self._consumers, after=after):
+                yield
+        finally:
+            await self._broker.close()
