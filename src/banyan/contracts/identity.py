@@ -39,6 +39,7 @@ class Permission(StrEnum):
     ENROL = "learning.course.enrol"
     LEARN = "learning.lesson.take"
     OPERATE = "gateway.console.use"
+    SEE_PERSONAL_DATA = "iam.personal-data.see"
 
 
 _EVERYBODY = frozenset({Permission.OWN_ACCOUNT, Permission.ENROL, Permission.LEARN})
@@ -46,6 +47,6 @@ _EVERYBODY = frozenset({Permission.OWN_ACCOUNT, Permission.ENROL, Permission.LEA
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.LEARNER: _EVERYBODY,
     Role.INSTRUCTOR: _EVERYBODY,
-    Role.ADMIN: _EVERYBODY,
+    Role.ADMIN: _EVERYBODY | {Permission.SEE_PERSONAL_DATA},
     Role.OPERATOR: _EVERYBODY | {Permission.OPERATE},
 }
