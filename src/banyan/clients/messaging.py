@@ -16,6 +16,7 @@ from banyan.contracts.messaging import (
     ReplayList,
     ReplayWish,
     StoredEvent,
+    Unmasking,
     WholeDeadLetter,
 )
 from banyan.infra.http_client import HttpClient
@@ -58,6 +59,10 @@ class MessagingClient:
         """`by` is who looks: an account's id, or `cli`. Only `iam` can unmask, and writes each look down."""
         asked = {"unmask": "1" if unmask else "", "by": by}
         return await self._slowly.get(f"{_API}/events/{_segment(event_id)}", StoredEvent, params=_given(asked))
+
+    async def unmasked(self, event_id: str, look: Unmasking) -> StoredEvent:
+        """The event with its personal data. Only `iam` can, and writes the look down first."""
+        return await self._slowly.call("POST", f"{_API}/events/{_segment(event_id)}/unmasked", StoredEvent, body=look)
 
     async def stream(self, *, types: list[str], after: int = 0, limit: int = 500) -> EventPage:
         """The oldest first, from the archive where it has to be; `after` is a position."""

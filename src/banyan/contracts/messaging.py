@@ -33,6 +33,14 @@ class StoredEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unmasking:
+    """A look at an event's personal data: by whom (an account's id, or `cli`) and why. It is written down."""
+
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventPage:
     """Newest first. `next` is an event's id, or None; `searched_to` is how far back it was looked when a page is short
     because a search only goes so far at a time."""
