@@ -1,0 +1,165 @@
+"""The whole way of an event, from a business to three consumers, on two PostgreSQL servers that a test may batter."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from banyan.infra import migrations
+from banyan.infra.databases import Server
+from banyan.infra.postgres import Database
+from banyan.infra.settings import Settings
+from banyan.kit.errors import Unavailable
+from banyan.messaging.broker import Broker
+from tests.messaging import chaos, part, shop
+from tests.messaging.chaos import Part, PostgresPart, Timeline
+
+KEYS = 50
+CLIENTS = 8
+KILLS = 30
+MOST_KILLS = 60  # where a busy machine is slow to book
+SETTLING = 60.0
+
+
+@dataclass(slots=True)
+class World:
+    """`consumers` are their databases, in the order of `shop.NAMES`; `parts` is what a test may kill."""
+
+    business: Database
+    consumers: list[Database]
+    servers: list[PostgresPart]
+    parts: list[Part]
+    environ: dict[str, str]
+    timeline: Timeline
+    dice: random.Random
+    known: shop.Known = field(default_factory=shop.Known)
+
+    def client(self) -> shop.Client:
+        return shop.Client(self.business, self.known, random.Random(self.dice.random()), keys=KEYS)
+
+    async def everything_came(self, broker: Broker) -> None:
+        """Nothing waits any more, neither to be published nor to be handled: so nothing can come late, either."""
+        async with asyncio.timeout(SETTLING):
+            while not await self._is_at_rest(broker):
+                await asyncio.sleep(0.1)
+        self.timeline.note("at rest")
+
+    async def check(self) -> None:
+        await shop.check_business(self.business, self.known)
+        for database in self.consumers:
+            await shop.check_consumer(database, self.known)
+
+    async def _is_at_rest(self, broker: Broker) -> bool:
+        with suppress(Unavailable):
+            if await self.business.fetchval("SELECT EXISTS (SELECT FROM outbox)"):
+                return False
+            for database in self.consumers:
+                if await database.fetchval("SELECT count(*) FROM heard") < len(self.known.committed):
+                    return False
+            return not [one for one in shop.SUBSCRIPTIONS if (await broker.depth(one.queue)).waiting]
+        return False
+
+
+@asynccontextmanager
+async def world(folder: Path, *, environ: Mapping[str, str], relays: int = 2) -> AsyncIterator[World]:
+    """Both servers run in the block; whoever needs relay and consumers starts `parts`. `environ` says which broker."""
+    seed = chaos.new_seed()
+    timeline = Timeline(seed)
+    settings = Settings.read({"BANYAN_DATA": str(folder)})
+    settings.make_folders()
+    business, aside = await asyncio.gather(
+        *(asyncio.to_thread(PostgresPart, settings, Server(name, port, ())) for name, port in _SERVERS)
+    )
+    async with chaos.running([business, aside]):
+        await asyncio.gather(business.answers(), aside.answers())
+        urls = [await aside.make(name) for name in (_database(each) for each in shop.NAMES)]
+        databases = [Database(await business.make("learning"), size=CLIENTS), *(Database(url, size=2) for url in urls)]
+        around = {
+            "BANYAN_BUS_DATABASE_URL": await _bus(aside),
+            "BANYAN_RELAY_LEARNING_URL": business.url("learning"),
+            **environ,
+        }
+        await shop.open_business(databases[0], keys=KEYS)
+        for database in databases[1:]:
+            await shop.open_consumer(database)
+        parts = [chaos.process(f"relay-{number}", part.RELAY, folder, around) for number in range(1, relays + 1)]
+        for name, url in zip(shop.NAMES, urls, strict=True):
+            parts.append(chaos.process(name, name, folder, {**around, "BANYAN_LIVE_DATABASE_URL": url}))
+        dice = random.Random(seed)
+        try:
+            yield World(databases[0], databases[1:], [business, aside], parts, around, timeline, dice)
+        finally:
+            print(timeline, *(_last_words(folder, each) for each in parts), sep="\n")  # shown where the test fails
+            for database in databases:
+                await database.close()
+
+
+_SERVERS = (("business", 5601), ("aside", 5602))
+
+
+def _database(consumer: str) -> str:
+    return consumer.replace("-", "_")
+
+
+async def _bus(aside: PostgresPart) -> str:
+    url = await aside.make("bus")
+    database = Database(url, size=1)
+    await migrations.migrate(database, "bus")
+    await database.close()
+    return url
+
+
+def _last_words(folder: Path, each: Part) -> str:
+    log = folder / f"{each.name}.log"
+    return f"--- {each.name}\n{log.read_text(errors='replace')[-1500:] if log.exists() else ''}"
+
+
+async def book_while_killing(world: World, victims: Sequence[Part], *, bookings: int, also: "Hits" = ()) -> int:
+    """All the bookings, spread over at least thirty kills; answers how many kills there were.
+
+    `also` are other blows that a test has in hand; each counts as one.
+    """
+    gate = asyncio.Semaphore(0)
+    share = -(-bookings // KILLS)
+    booking = asyncio.gather(*(_book(world.client(), gate, bookings // CLIENTS) for _ in range(CLIENTS)))
+    kills = 0
+    try:
+        while (kills < KILLS or not booking.done()) and kills < MOST_KILLS:
+            for _ in range(share):
+                gate.release()
+            await asyncio.sleep(world.dice.uniform(0.1, 0.9))
+            await _strike(world, victims, also)
+            kills += 1
+            if booking.done():
+                booking.result()  # a client that fails is the end
+        world.timeline.note(f"{kills} kills; {len(world.known.committed)} booked")
+        for _ in range(bookings):
+            gate.release()
+        await booking
+    finally:
+        booking.cancel()
+        await asyncio.gather(booking, return_exceptions=True)
+    world.timeline.note(f"all booked; {world.known.refused} refused, {world.known.in_doubt} in doubt")
+    return kills
+
+
+Hits = Sequence[tuple[str, Callable[[], object]]]
+
+
+async def _strike(world: World, victims: Sequence[Part], also: Hits) -> None:
+    number = world.dice.randrange(len(victims) + len(also))
+    if number < len(victims):
+        world.timeline.note(f"kill {victims[number].name}; {len(world.known.committed)} booked")
+        await victims[number].kill()
+    else:
+        name, hit = also[number - len(victims)]
+        world.timeline.note(f"{name}; {len(world.known.committed)} booked")
+        hit()
+
+
+async def _book(client: shop.Client, gate: asyncio.Semaphore, number: int) -> None:
+    for _ in range(number):
+        await gate.acquire()
+        await client.book()
