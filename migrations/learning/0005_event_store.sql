@@ -6,6 +6,9 @@
 CREATE FUNCTION first_event_id(since timestamptz) RETURNS uuid LANGUAGE sql IMMUTABLE STRICT
 RETURN (lpad(to_hex((extract(epoch FROM since) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid;
 
+CREATE FUNCTION event_time(id uuid) RETURNS timestamptz LANGUAGE sql IMMUTABLE STRICT
+RETURN to_timestamp(('x' || lpad(translate(left(id::text, 13), '-', ''), 16, '0'))::bit(64)::bigint / 1000.0);
+
 ALTER TABLE event RENAME TO event_before;
 ALTER TABLE event_before RENAME CONSTRAINT event_pkey TO event_before_pkey;
 
@@ -52,14 +55,34 @@ BEGIN
 END
 $$;
 
-SELECT make_event_day(day::date)
+-- What is older than so many days, or has an id that tells no time, strays until it is archived from there.
+SELECT make_event_day(day)
 FROM (
-    SELECT DISTINCT date_trunc('day', at AT TIME ZONE 'UTC') AS day FROM event_before
-    UNION SELECT date_trunc('day', now() AT TIME ZONE 'UTC') + n * interval '1 day' FROM generate_series(0, 7) AS n
+    (SELECT DISTINCT (event_time(id) AT TIME ZONE 'UTC')::date AS day FROM event_before
+     WHERE substr(id::text, 15, 1) = '7' AND event_time(id) < now() + interval '7 days' ORDER BY day DESC LIMIT 100)
+    UNION SELECT (now() AT TIME ZONE 'UTC')::date + n FROM generate_series(0, 7) AS n
 ) AS days ORDER BY day;
 
+-- In the order of their making; what was made in the same millisecond, as it was written.
 INSERT INTO event (id, type, key, data, at, request_id, traceparent)
-SELECT id, type, key, data, at, request_id, traceparent FROM event_before ORDER BY left(id::text, 13), ctid;
+SELECT id, type, key, data, at, request_id, traceparent FROM event_before
+ORDER BY CASE WHEN substr(id::text, 15, 1) = '7' THEN event_time(id) ELSE at END, ctid;
+
+-- Whoever might read the old table may read the new one: at a server that somebody else runs, the relay has a name of
+-- its own.
+DO $$
+DECLARE
+    reader record;
+BEGIN
+    FOR reader IN
+        SELECT pg_get_userbyid(grantee) AS name
+        FROM pg_class, aclexplode(relacl) WHERE pg_class.oid = 'event_before'::regclass
+            AND privilege_type = 'SELECT' AND grantee NOT IN (0, relowner)
+    LOOP
+        EXECUTE format('GRANT SELECT ON event TO %I', reader.name);
+    END LOOP;
+END
+$$;
 DROP TABLE event_before;
 
 -- Never changed; the only thing that goes is a whole day, when it is in the archive.
@@ -68,14 +91,20 @@ FOR EACH ROW EXECUTE FUNCTION keep_event();
 CREATE TRIGGER event_is_not_emptied BEFORE TRUNCATE ON event
 FOR EACH STATEMENT EXECUTE FUNCTION keep_event();
 
+-- A file in the object store, of a day or of what strayed.
 CREATE TABLE archived_day (
-    day date PRIMARY KEY,
-    rows bigint NOT NULL,
+    name text PRIMARY KEY, -- in the object store
+    day date NOT NULL,
+    rows bigint NOT NULL CHECK (rows > 0),
     bytes bigint NOT NULL,
     checksum text NOT NULL, -- SHA-256 of the file
-    name text NOT NULL, -- in the object store
+    first_id uuid NOT NULL, -- the lowest and the highest in it, as are the positions
+    last_id uuid NOT NULL,
+    first_position bigint NOT NULL,
+    last_position bigint NOT NULL,
     at timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX archived_day_by_position ON archived_day (last_position);
 
 -- A replay is for all who subscribed, or for one of them.
 ALTER TABLE outbox ADD COLUMN consumer text;
@@ -86,6 +115,20 @@ CREATE UNLOGGED TABLE relay_rest (
     only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
     resting boolean NOT NULL
 );
+
+DO $$
+DECLARE
+    reader record;
+BEGIN
+    FOR reader IN
+        SELECT pg_get_userbyid(grantee) AS name
+        FROM pg_class, aclexplode(relacl) WHERE pg_class.oid = 'outbox'::regclass
+            AND privilege_type = 'DELETE' AND grantee NOT IN (0, relowner)
+    LOOP
+        EXECUTE format('GRANT SELECT, INSERT, UPDATE ON relay_rest TO %I', reader.name);
+    END LOOP;
+END
+$$;
 
 CREATE OR REPLACE FUNCTION wake_relay() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -158,12 +201,3 @@ CREATE TABLE rebuild (
     ended_at timestamptz
 );
 CREATE UNIQUE INDEX rebuild_one_at_a_time ON rebuild (consumer) WHERE state = 'running';
-
-DO $$
-BEGIN
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'relay') THEN
-        GRANT SELECT ON event TO relay;
-        GRANT SELECT, INSERT, UPDATE ON relay_rest TO relay;
-    END IF;
-END
-$$;
