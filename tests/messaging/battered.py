@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -143,6 +144,24 @@ async def book_while_killing(world: World, victims: Sequence[Part], *, bookings:
         await asyncio.gather(booking, return_exceptions=True)
     world.timeline.note(f"all booked; {world.known.refused} refused, {world.known.in_doubt} in doubt")
     return kills
+
+
+async def book_at(world: World, *, rate: float, seconds: float) -> int:
+    """Bookings that are due at an even pace, whatever became of the ones before; answers how many were committed by
+    the end of these seconds."""
+    begin, before = time.monotonic(), len(world.known.committed)
+    dues = iter([begin + number / rate for number in range(round(rate * seconds))])
+
+    async def book(client: shop.Client) -> None:
+        for due in dues:
+            await asyncio.sleep(due - time.monotonic())
+            await client.book()
+
+    booking = [asyncio.create_task(book(world.client())) for _ in range(CLIENTS)]
+    await asyncio.sleep(begin + seconds - time.monotonic())
+    in_time = len(world.known.committed) - before
+    await asyncio.gather(*booking)
+    return in_time
 
 
 Hits = Sequence[tuple[str, Callable[[], object]]]

@@ -66,6 +66,14 @@ class Part:
             await self.end()
             self.start()
 
+    @asynccontextmanager
+    async def gone(self) -> AsyncIterator[None]:
+        """Killed, and not there during the block."""
+        async with self._being_killed:
+            await self.end()
+            yield
+            self.start()
+
     async def end(self, number: signal.Signals = signal.SIGKILL) -> None:
         if self._process is None:
             return

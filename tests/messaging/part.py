@@ -11,7 +11,7 @@ from unittest import mock
 import uvloop
 
 from banyan.contracts.events import LessonStarted
-from banyan.infra import databases, postgres
+from banyan.infra import databases, logs, postgres
 from banyan.infra.settings import Settings
 from banyan.messaging import Consumer, choosing, consuming, on, relay, subscriptions
 from banyan.messaging.consumers import Pace, at_once
@@ -42,6 +42,7 @@ async def consume(settings: Settings, name: str) -> None:
 
 def main(name: str) -> None:
     settings = Settings.read(os.environ)
+    logs.configure(name)
     with mock.patch.object(subscriptions, "SUBSCRIPTIONS", shop.SUBSCRIPTIONS):
         uvloop.run(carry(settings) if name == RELAY else consume(settings, name))
 
