@@ -19,6 +19,7 @@ from banyan.infra.databases import Server
 from banyan.infra.postgres import Database
 from banyan.infra.secrets import secret
 from banyan.infra.settings import Settings
+from tests.ministack import ministack
 
 
 @pytest.fixture
@@ -112,6 +113,13 @@ def _wait_until_up(settings: Settings, server: "subprocess.Popen[bytes]") -> Non
             if server.poll() is not None or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[str]:
+    """The URL of a server that speaks S3, SNS and SQS; `tests.ministack.environ` tells a process of it."""
+    with ministack("s3", "sns", "sqs", "sts") as url:
+        yield url
 
 
 async def _empty_database(postgres: Postgres) -> AsyncIterator[Database]:
