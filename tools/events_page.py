@@ -1,53 +1,112 @@
-"""`docs/events.md`: every event with its fields, who tells it and who hears of it."""
+"""`docs/events.md`: every event with its fields, who tells it, who hears of it, and what one looks like."""
 
-import dataclasses
+import ast
 import inspect
-from typing import get_args, get_type_hints
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_type_hints
 
-from banyan.contracts.events import Event, PersonalData
-from banyan.messaging import envelope
 from banyan.messaging.subscriptions import SUBSCRIPTIONS
+from tools.event_schema import EVENTS, FENCE, Kind, key_of, schema
+
+ROOT = Path(__file__).parents[1]
+CONTEXTS = ROOT / "src/banyan"
 
 
-def page() -> str:
+def page(files: Mapping[Path, str]) -> str:
+    """`files` are those of event_golden, with the examples."""
+    examples = {path.stem: text for path, text in files.items() if path.parent.name == "examples"}
     lines = [
         "# Events",
         "",
         "Generated from `src/banyan/contracts/events.py` and `src/banyan/messaging/subscriptions.py`; `make fresh`",
-        "writes it anew. Each event is a CloudEvents 1.0 object: `type` as below, `source` the context that tells it,",
-        "`subject` the key that order is kept by, `data` the fields. `guides/add-a-consumer.md` shows how to hear",
-        "of one.",
+        "writes it anew. Each event is a CloudEvents 1.0 object in JSON: `type` as below, `source` the context that",
+        "tells it, `subject` the key that order is kept by, `data` the fields. The same for programs:",
+        "[asyncapi.json](asyncapi.json), an AsyncAPI 3.0 document. [How an event goes](concepts/event.md),",
+        "[hear of one](guides/add-a-consumer.md), [change one](guides/change-an-event.md).",
+        "",
+        *_overview(),
         "",
     ]
-    for event in sorted(get_args(Event), key=lambda event: event.TYPE):
-        lines += [f"## `{event.TYPE}`", "", *_about(event), "", *_fields(event), ""]
-    return "\n".join(lines)
+    for event in EVENTS:
+        lines += [
+            f"## `{event.TYPE}`",
+            "",
+            *_about(event),
+            "",
+            *_fields(event),
+            "",
+            *_example(examples[event.TYPE]),
+            "",
+        ]
+    return "\n".join(lines[:-1]) + "\n"
 
 
-def _about(event: type[Event]) -> list[str]:
+def _overview() -> list[str]:
+    rows = ["| event | version | told by | heard by | key |", "|---|---|---|---|---|"]
+    for event in EVENTS:
+        _, source, name, version = event.TYPE.split(".")
+        heard = ", ".join(_heard(event)) or "-"
+        anchor = event.TYPE.replace(".", "")
+        told = f" {_PERSONAL}" if FENCE in get_type_hints(event) else ""
+        rows.append(f"| [{name}](#{anchor}){told} | {version[1:]} | {source} | {heard} | `{key_of(event)}` |")
+    return [*rows, "", f"{_PERSONAL}: with data of a person, in the fence `{FENCE}` and sealed with that person's key."]
+
+
+def _about(event: Kind) -> list[str]:
     said = inspect.cleandoc(event.__doc__ or "")
-    heard = [subscription.consumer for subscription in SUBSCRIPTIONS if event in subscription.events]
-    by = ", ".join(f"`{consumer}`" for consumer in heard) or "nobody yet"
-    told = f"`{event.__name__}`, told by `{envelope.source_of(event.TYPE)}`, keyed by `{_key(event)}`. Heard by {by}."
-    return [*([said, ""] if said and not said.startswith(f"{event.__name__}(") else []), told]
+    source = event.TYPE.split(".")[1]
+    told = ", ".join(f"`{path}`" for path in _tellers(event, source)) or "nowhere yet"
+    heard = ", ".join(f"`{consumer}`" for consumer in _heard(event)) or "nobody yet"
+    return [
+        *([said, ""] if said and not said.startswith(f"{event.__name__}(") else []),
+        f"`{event.__name__}`, keyed by `{key_of(event)}`. Told by `{source}` in {told}. Heard by {heard}. "
+        f"[Schema](events/{event.TYPE}.json)",
+    ]
 
 
-def _key(event: type[Event]) -> str:
-    """The field that `key()` answers, found by asking an event whose fields hold their own names."""
-    probe = object.__new__(event)
-    for field in dataclasses.fields(event):
-        object.__setattr__(probe, field.name, field.name)
-    return probe.key()
+def _heard(event: Kind) -> list[str]:
+    return [one.consumer for one in SUBSCRIPTIONS if event in one.events]
 
 
-def _fields(event: type[Event]) -> list[str]:
-    rows = ["| field | type |", "|---|---|"]
-    for name, kind in get_type_hints(event).items():
-        if name == "TYPE":
+def _tellers(event: Kind, source: str) -> list[str]:
+    """The modules of a context that make such an event."""
+    return [
+        path.relative_to(CONTEXTS).as_posix()
+        for path in sorted((CONTEXTS / source).rglob("*.py"))
+        if event.__name__ in _made_in(path)
+    ]
+
+
+def _made_in(path: Path) -> set[str]:
+    calls = (node.func for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Call))
+    return {func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in calls}
+
+
+def _fields(event: Kind) -> list[str]:
+    whole = schema(event)
+    rows = ["| field | type | |", "|---|---|---|"]
+    for name, shape in whole["properties"].items():
+        if name == FENCE:
+            inner = ", ".join(f"`{part}` {_said(kind)}" for part, kind in shape["x-opened"]["properties"].items())
+            rows.append(
+                f"| `{name}` | `person` string, `sealed` string | {_PERSONAL}; a handler gets {inner}, "
+                "each empty when the person was erased |"
+            )
             continue
-        if kind is PersonalData:
-            inner = ", ".join(field.name for field in dataclasses.fields(PersonalData))
-            rows.append(f"| `{name}` | personal data: {inner} |")
-        else:
-            rows.append(f"| `{name}` | `{kind.__name__ if isinstance(kind, type) else kind}` |")
+        notes = ["the key"] if name == whole["x-key"] else []
+        notes += [f"may be missing in old ones, then `{shape['default']}`"] if "default" in shape else []
+        rows.append(f"| `{name}` | {_said(shape)} | {', '.join(notes)} |")
     return rows
+
+
+def _said(shape: Mapping[str, Any]) -> str:
+    kinds = [str(one.get("format", one.get("type", "any"))) for one in shape.get("anyOf", [shape])]
+    return " or ".join(kinds)
+
+
+def _example(text: str) -> list[str]:
+    return ["```json", *text.splitlines(), "```"]
+
+
+_PERSONAL = "**personal**"

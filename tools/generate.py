@@ -8,8 +8,10 @@ from pathlib import Path
 from tools import (
     api,
     api_page,
+    asyncapi,
     cli_page,
     code_map,
+    event_golden,
     events_page,
     figures_page,
     permissions_page,
@@ -23,8 +25,11 @@ ROOT = Path(__file__).parents[1]
 def pages() -> dict[Path, str]:
     """Every generated file and its fresh content."""
     documents = api.documents()
+    events = event_golden.files()
     return {
-        ROOT / "docs/events.md": events_page.page(),
+        **events,
+        ROOT / "docs/asyncapi.json": asyncapi.text(events),
+        ROOT / "docs/events.md": events_page.page(events),
         ROOT / "docs/map.md": code_map.page(),
         ROOT / "docs/settings.md": settings_page.page(),
         ROOT / "docs/reference/api.md": api_page.page(documents),
@@ -38,7 +43,7 @@ def pages() -> dict[Path, str]:
 
 def stale() -> list[str]:
     """One sentence for each generated file that does not match the code."""
-    faults = []
+    faults = event_golden.faults()
     for path, text in pages().items():
         name = path.relative_to(ROOT)
         old = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -57,8 +62,11 @@ def breaking(path: Path, old: str, new: str) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--allow-breaking", action="store_true", help="no page or program uses the old form any more")
+    parser.add_argument(
+        "--allow-breaking", action="store_true", help="no page, program or stored event has the old form"
+    )
     allowed = parser.parse_args().allow_breaking
+    _events(allowed=allowed)
     for path, text in pages().items():
         old = path.read_text(encoding="utf-8") if path.exists() else ""
         broken = breaking(path, old, text)
@@ -71,6 +79,15 @@ def main() -> None:
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+
+
+def _events(*, allowed: bool) -> None:
+    """Ends the program where a published event was changed; forgets those that nothing can hold any more."""
+    faults = event_golden.faults()
+    if faults and not allowed:
+        sys.exit("\n".join(faults))
+    for path in event_golden.gone():
+        path.unlink()
 
 
 if __name__ == "__main__":
