@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 MASK = "***"
+MOST_PERSONS = 100
 DEFAULT_RATE = 1_000
 HIGHEST_RATE = 20_000
 
@@ -209,6 +210,13 @@ class Rebuild:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RebuildList:
     items: list[Rebuild]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonsAsked:
+    """Whose keys a service asks iam for: account ids, at most MOST_PERSONS."""
+
+    persons: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

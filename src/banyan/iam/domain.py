@@ -19,6 +19,7 @@ SessionId = NewType("SessionId", UUID)
 SHORTEST_PASSWORD = 8
 LONGEST_PASSWORD = 256
 LONGEST_NAME = 50
+LONGEST_REASON = 200
 LOCALES = ("ko", "en")
 
 # One @, no blanks or control characters, a dot in the domain. Whether it exists, only a mail can tell.
@@ -68,6 +69,18 @@ class TooBusy(Unavailable):
     """Very many people are signing in just now; try again in a moment."""
 
     retry_after = 1
+
+
+class EventUnknown(NotFound):
+    """There is no such event in the store of iam."""
+
+
+class LookerUnknown(Refused):
+    """Say who looks: an account's id, or `cli`."""
+
+
+class ReasonMissing(Refused):
+    """Say in 1 to 200 characters why these personal data are looked at."""
 
 
 class LinkSpent(NotFound):
@@ -182,6 +195,32 @@ def usable_password(given: str, *, email: str) -> str:
     except UnicodeEncodeError:
         raise PasswordNotUsable from None
     return given
+
+
+def account_id_in(text: str) -> AccountId | None:
+    try:
+        found = UUID(text)
+    except ValueError:
+        return None
+    return AccountId(found) if str(found) == text else None
+
+
+def looker(by: str) -> AccountId | None:
+    """None for whoever sits at the machine. Raises LookerUnknown."""
+    if by == "cli":
+        return None
+    found = account_id_in(by)
+    if found is None:
+        raise LookerUnknown
+    return found
+
+
+def usable_reason(given: str) -> str:
+    """Raises ReasonMissing."""
+    reason = " ".join(unicodedata.normalize("NFC", given).split())
+    if not 1 <= len(reason) <= LONGEST_REASON or any(unicodedata.category(char) in _UNPRINTABLE for char in reason):
+        raise ReasonMissing
+    return reason
 
 
 def digest(text: str) -> bytes:

@@ -4,9 +4,10 @@ from banyan.contracts.events import AccountErased, AccountRegistered, ProfileCha
 from banyan.infra.postgres import Database
 from banyan.learning.operations import persons
 from banyan.messaging.consumers import Consumer, on
+from banyan.messaging.privacy import PersonKeys
 
 
-def from_iam(database: Database) -> Consumer:
+def from_iam(database: Database, people: PersonKeys) -> Consumer:
     """Keeps the copies of people."""
     return Consumer(
         name="learning-from-iam",
@@ -17,4 +18,5 @@ def from_iam(database: Database) -> Consumer:
             on(AccountErased, persons.erase),
         ],
         database=database,
+        people=people,
     )

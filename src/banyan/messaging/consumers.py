@@ -17,10 +17,11 @@ from banyan.infra.postgres import Connection, Database
 from banyan.infra.telemetry import tracing
 from banyan.infra.telemetry.figures import LEDGER
 from banyan.kit.errors import Unavailable
-from banyan.messaging import envelope, subscriptions
+from banyan.messaging import envelope, privacy, subscriptions
 from banyan.messaging.broker import Broker, Delivery, Receipt
 from banyan.messaging.envelope import Envelope
 from banyan.messaging.pace import Pace
+from banyan.messaging.privacy import PersonKeys
 
 log = structlog.get_logger()
 
@@ -42,13 +43,15 @@ def on(kind: type[EventT], handle: Callable[[Connection, EventT], Awaitable[None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consumer:
-    """`name` has a line in subscriptions.py; `source` is the context whose events these are."""
+    """`name` has a line in subscriptions.py; `source` is the context whose events these are; `people` is where the keys
+    of their personal data are, if they have any."""
 
     name: str
     source: str
     handlers: Sequence[Handler]
     database: Database
     pace: Pace = field(default_factory=Pace)
+    people: PersonKeys | None = None
 
     def __post_init__(self) -> None:
         subscribed = {kind.TYPE for kind in subscriptions.subscription_of(self.name).events}
@@ -229,6 +232,7 @@ class _Consuming:
         return None
 
     async def _apply(self, told: Sequence[Envelope]) -> None:
+        told = await privacy.opened(told, self._consumer.people)
         spans = tracing.of_events("handle", "consumer", [(one.type, one.traceparent) for one in told])
         with tracing.all_within(spans):
             async with self._consumer.database.transaction() as tx:

@@ -9,16 +9,18 @@ from fastapi import FastAPI
 
 from banyan.iam import jobs, queries
 from banyan.iam.adapters.passwords import Passwords
+from banyan.iam.adapters.person_keys import KeyVault
 from banyan.iam.adapters.tokens import Vault
 from banyan.iam.domain import Lifetimes, Limit
 from banyan.iam.http import accounts as accounts_api
-from banyan.iam.http import internal, mailbox
+from banyan.iam.http import internal, mailbox, unmasking
 from banyan.iam.http import sessions as sessions_api
 from banyan.iam.http.browsers import Cookies
 from banyan.iam.operations.accounts import Accounts
 from banyan.iam.operations.guarding import Guard, Limits
 from banyan.iam.operations.housekeeping import Housekeeping
 from banyan.iam.operations.mails import Mails
+from banyan.iam.operations.person_keys import PersonKeys
 from banyan.iam.operations.sessions import Sessions
 from banyan.iam.operations.signing import Signing
 from banyan.infra import http, migrations, postgres
@@ -48,7 +50,10 @@ class Iam:
         )
         guard = Guard(limits(settings), device_life=self.lifetimes.device)
         self.sessions = Sessions(database, self.passwords, self.signing, guard, self.lifetimes)
-        self.accounts = Accounts(database, self.passwords, self.signing, self.sessions, guard, self.lifetimes)
+        self.person_keys = PersonKeys(database, KeyVault(lambda: secret(settings.secrets, "iam-person-keys")))
+        self.accounts = Accounts(
+            database, self.passwords, self.signing, self.sessions, guard, self.person_keys, self.lifetimes
+        )
         self.mails = Mails(database, mailer(settings))
         self.housekeeping = Housekeeping(database, self.signing, self.lifetimes)
 
@@ -74,6 +79,7 @@ async def run(settings: Settings) -> None:
         beside = [
             tasks.create_task(once_prepared(jobs.send_mails(iam.mails, pause=settings.mail_poll))),
             tasks.create_task(once_prepared(jobs.keep_house(iam.housekeeping))),
+            tasks.create_task(once_prepared(jobs.seal_old_events(iam.person_keys))),
         ]
         async with events.running(after=preparation.check):
             await preparation.beside(http.serve(preparation.guard(app), listener))
@@ -97,7 +103,8 @@ def application(
     routers = [
         accounts_api.router(database, iam.accounts, verifier, cookies, settings),
         sessions_api.router(database, iam.sessions, verifier, cookies, settings),
-        internal.router(database, iam.signing, iam.sessions, cookies, iam.lifetimes, settings),
+        internal.router(database, iam.signing, iam.sessions, iam.person_keys, cookies, iam.lifetimes, settings),
+        unmasking.router(iam.person_keys),
     ]
     if events is not None:
         routers.append(events.router)

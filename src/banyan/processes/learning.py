@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+from banyan.clients.people import People
 from banyan.demo import clips
 from banyan.infra import hangul, http, migrations, postgres
 from banyan.infra.identity import IamKeys, Verifier
@@ -32,7 +33,8 @@ async def run(settings: Settings) -> None:
         views=views,
     )
     preparation = Preparation(lambda: prepare(database, demo=settings.demo))
-    events = Events(settings, "learning", database, consumers=[consumers.from_iam(database)])
+    people = People(settings, service="learning")
+    events = Events(settings, "learning", database, consumers=[consumers.from_iam(database, people)])
     app = http.application(
         "learning", [*faces, events.router], settings=settings, checks=[preparation.check, database.ready]
     )
@@ -45,6 +47,7 @@ async def run(settings: Settings) -> None:
         await preparation.beside(http.serve(preparation.guard(app), listener))
     for task in beside:
         task.cancel()
+    await people.close()
     await keys.close()
     await database.close()
 

@@ -1,26 +1,36 @@
-"""What only our own processes ask: keys, ended sessions, and Envoy's question whether a session goes on."""
+"""What only our own processes ask: keys, ended sessions, and Envoy's question whether a session goes on.
+
+Keys of people's data are for services that show that they are one: whoever reaches this process could ask the rest."""
 
 import contextlib
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from banyan.contracts import iam as wire
+from banyan.contracts import messaging
 from banyan.contracts.identity import GONE_HEADER, TOKEN_HEADER
 from banyan.iam import queries
 from banyan.iam.domain import Lifetimes
 from banyan.iam.http.browsers import Cookies, now, visit_of
+from banyan.iam.operations.person_keys import PersonKeys
 from banyan.iam.operations.sessions import Sessions
 from banyan.iam.operations.signing import Signing
-from banyan.infra import http
+from banyan.infra import http, service_tokens
 from banyan.infra.postgres import Database
 from banyan.infra.settings import Settings
-from banyan.kit.errors import Unavailable
+from banyan.kit.errors import Refused, Unavailable
 
 
 def router(
-    database: Database, signing: Signing, sessions: Sessions, cookies: Cookies, lifetimes: Lifetimes, settings: Settings
+    database: Database,
+    signing: Signing,
+    sessions: Sessions,
+    person_keys: PersonKeys,
+    cookies: Cookies,
+    lifetimes: Lifetimes,
+    settings: Settings,
 ) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
 
@@ -32,9 +42,24 @@ def router(
     async def revoked() -> Response:
         return http.json_response(await queries.revoked(database, now=now(), life=lifetimes.revoked))
 
+    services_only = Depends(service_tokens.services_only(settings, audience="iam"))
+
+    @routes.post("/internal/person-keys", response_model=messaging.PersonKeys, dependencies=[services_only])
+    async def keys_of_people(wanted: messaging.PersonsAsked) -> Response:
+        if len(wanted.persons) > messaging.MOST_PERSONS:
+            raise TooManyPersons
+        return http.json_response(await person_keys.of_people(wanted.persons), headers=_KEPT_NOWHERE)
+
     # Envoy asks with the method of the visitor's request, whatever that is.
     routes.routes.append(Route("/gw/refresh", _Refresh(sessions, cookies, settings), methods=[]))
     return routes
+
+
+_KEPT_NOWHERE = {"cache-control": "no-store"}
+
+
+class TooManyPersons(Refused):
+    """Ask for the keys of at most 100 people at once."""
 
 
 class _Refresh:

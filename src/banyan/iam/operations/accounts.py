@@ -22,6 +22,7 @@ from banyan.iam.domain import (
 )
 from banyan.iam.operations import guarding
 from banyan.iam.operations.guarding import Guard
+from banyan.iam.operations.person_keys import PersonKeys
 from banyan.iam.operations.sessions import Sessions
 from banyan.iam.operations.signing import Signing
 from banyan.iam.store import accounts as store
@@ -42,6 +43,7 @@ class Accounts:
         signing: Signing,
         sessions: Sessions,
         guard: Guard,
+        person_keys: PersonKeys,
         lifetimes: Lifetimes,
     ) -> None:
         self._database = database
@@ -49,6 +51,7 @@ class Accounts:
         self._signing = signing
         self._sessions = sessions
         self._guard = guard
+        self._person_keys = person_keys
         self._lifetimes = lifetimes
 
     async def register(
@@ -89,7 +92,8 @@ class Accounts:
             at = now()  # under the lock: who keeps a copy takes the name with the latest time for the last one
             await store.save(tx, account)
             pii = PersonalData(name=account.name, email=account.email)
-            await outbox.add(tx, ProfileChanged(account_id=str(account_id), at=at, pii=pii))
+            seal = await self._person_keys.of(tx, account_id, now=at)
+            await outbox.add(tx, ProfileChanged(account_id=str(account_id), at=at, pii=pii), seal=seal)
             await audit.record(tx, action="renamed", actor=account_id, subject=account_id, now=at)
             return self._sessions.reissue(account, session_id, now=at)
 
@@ -148,6 +152,7 @@ class Accounts:
             at = now()
             await self._sessions.end_all(tx, account_id, now=at)
             await store.erase(tx, account_id, now=at)
+            await self._person_keys.destroy(tx, account_id)
             await store.drop_resets(tx, account_id)
             await mails.drop_of(tx, account_id)
             await session_store.forget_places(tx, account_id)
@@ -204,7 +209,8 @@ class Accounts:
     async def _add(self, tx: Connection, account: Account, *, actor: AccountId | None, now: datetime) -> None:
         await store.insert(tx, account, now=now)
         pii = PersonalData(name=account.name, email=account.email)
-        await outbox.add(tx, AccountRegistered(account_id=str(account.id), at=now, pii=pii))
+        seal = await self._person_keys.make(tx, account.id, now=now)
+        await outbox.add(tx, AccountRegistered(account_id=str(account.id), at=now, pii=pii), seal=seal)
         await audit.record(tx, action="registered", actor=actor, subject=account.id, now=now)
 
     async def _set_password(

@@ -31,9 +31,6 @@ SAVE = "UPDATE account SET name = $2, roles = $3, locale = $4, password_hash = $
 ERASE = """
 UPDATE account SET email = NULL, name = '', roles = '{}', password_hash = NULL, erased_at = $2 WHERE id = $1
 """
-BLANK_EVENTS = """
-UPDATE event SET data = jsonb_set(data, '{pii}', '{"name": "", "email": ""}') WHERE key = $1 AND data ? 'pii'
-"""
 
 KNOWN = "SELECT id FROM account WHERE id = ANY($1)"
 TAKEN = "SELECT email FROM account WHERE email = ANY($1)"
@@ -92,7 +89,6 @@ async def save(tx: Connection, account: Account) -> None:
 
 async def erase(tx: Connection, account_id: AccountId, *, now: datetime) -> None:
     await tx.execute(ERASE, account_id, now)
-    await tx.execute(BLANK_EVENTS, str(account_id))
 
 
 async def add_mailed_reset(tx: Connection, *, token: bytes, mail: Mail, now: datetime, expires_at: datetime) -> None:

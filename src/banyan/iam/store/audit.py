@@ -1,4 +1,4 @@
-"""Who did what to whom: lines are only ever added, and hold ids only."""
+"""Who did what to whom: lines are only ever added, and hold ids only, and the reason of whoever gave one."""
 
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -18,6 +18,7 @@ Action: TypeAlias = Literal[
     "password-reset",
     "roles-changed",
     "erased",
+    "event-unmasked",
 ]
 
 RECORD = "INSERT INTO audit (at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5)"

@@ -9,6 +9,10 @@ from banyan.learning.store import persons as store
 
 
 async def note(tx: Connection, event: AccountRegistered | ProfileChanged) -> None:
+    """What comes blank was told of somebody who has been erased since, for good, though that is told later."""
+    if not event.pii.name and not event.pii.email:
+        await store.erase(tx, _person(event), at=event.at)
+        return
     await store.save(tx, _person(event), name=event.pii.name, email=event.pii.email, at=event.at)
 
 

@@ -19,8 +19,7 @@ ON CONFLICT (id) DO UPDATE SET name = excluded.name, email = NULL, told_at = exc
 
 
 async def save(tx: Connection, person_id: PersonId, *, name: str, email: str, at: datetime) -> None:
-    """What was blanked because the person has been erased meanwhile comes as empty texts."""
-    await tx.execute(SAVE_PERSON, person_id, name or NOBODY, email or None, at)
+    await tx.execute(SAVE_PERSON, person_id, name, email, at)
 
 
 async def erase(tx: Connection, person_id: PersonId, *, at: datetime) -> None:
