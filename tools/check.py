@@ -1,11 +1,11 @@
-"""Rules of this repository that no ready-made tool knows: sizes, suppressions, generated files."""
+"""Rules of this repository that no ready-made tool knows: sizes, suppressions, events, generated files."""
 
 import re
 import sys
 import tokenize
 from pathlib import Path
 
-from tools import generate
+from tools import event_rules, generate
 
 ROOT = Path(__file__).parents[1]
 LONG_FILE = 300
@@ -18,12 +18,12 @@ _WITH_CODE_AND_REASON = re.compile(r"#\s*(type:\s*ignore\[[a-z-, ]+\]|noqa:\s*[A
 
 
 def main() -> None:
-    faults = [*sizes(ROOT), *suppressions(ROOT), *generate.stale()]
+    faults = [*sizes(ROOT), *suppressions(ROOT), *event_rules.faults(), *generate.stale()]
     for fault in faults:
         print(fault, file=sys.stderr)
     if faults:
         sys.exit(1)
-    print("tools.check: sizes, suppressions and generated files are in order")
+    print("tools.check: sizes, suppressions, events and generated files are in order")
 
 
 def sizes(root: Path) -> list[str]:
