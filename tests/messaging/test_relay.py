@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from banyan.infra.postgres import Database
 from banyan.infra.settings import Settings
 from banyan.messaging import PgmqBroker, outbox, relay
 from banyan.messaging.consumers import at_once
+from banyan.messaging.envelope import Envelope
 from banyan.messaging.memory import MemoryBroker
 from banyan.messaging.subscriptions import SUBSCRIPTIONS, subscription_of
 from tests.messaging.waiting import until
@@ -109,6 +111,95 @@ async def test_a_long_outbox_goes_in_batches_that_fit_in_memory(iam: Database, i
     assert moved[0] == relay.LARGEST_BATCH
     assert sum(moved) == relay.LARGEST_BATCH + 41
     assert len(moved) > 3, "ten megabytes do not go at once"
+
+
+async def test_what_is_for_one_consumer_goes_to_its_queue_alone_and_keeps_its_place(
+    iam: Database, iam_url: str
+) -> None:
+    broker = Addressed()
+    await tell(iam, "a", times=2)
+    await iam.fetch(
+        "UPDATE outbox SET consumer = 'learning-from-iam' WHERE position = (SELECT max(position) FROM outbox)"
+    )
+    await tell(iam, "b")
+    await iam.fetch("INSERT INTO outbox (event_id, consumer) SELECT id, 'nobody-from-iam' FROM event WHERE key = 'b'")
+    session = relay.Session(iam_url, broker)
+    await session.open()
+    await session.become_the_only_one()
+    assert await session.move() == 4
+    assert await session.move() == 0
+    session.end()
+    assert broker.told == [(None, ["a"]), (QUEUE, ["a"]), (None, ["b"])]
+
+
+async def test_a_relay_that_works_wants_no_notifications_and_one_that_rests_misses_none(
+    iam: Database, iam_url: str
+) -> None:
+    broker = MemoryBroker()
+    await broker.declare(SUBSCRIPTIONS)
+    woken: list[object] = []
+    async with iam.connection() as listener, relay.relaying({"iam": iam_url}, broker, after=at_once):
+        await listener.add_listener("outbox", lambda *notice: woken.append(notice[3]))
+        for _ in range(300):
+            await tell(iam)
+        assert len(woken) < 150, "while it works, commits do not notify"
+        await until(lambda: rests(iam), 5)
+        woken.clear()
+        await tell(iam)
+        async with asyncio.timeout(5):
+            while not woken:
+                await asyncio.sleep(0.01)
+        await until(lambda: empty(iam), 0.4)
+        await listener.reset()
+
+
+async def test_a_relay_that_was_killed_at_work_leaves_nobody_unheard(iam: Database, iam_url: str) -> None:
+    broker = MemoryBroker()
+    await broker.declare(SUBSCRIPTIONS)
+    await iam.fetch("INSERT INTO relay_rest (resting) VALUES (false)")
+    async with relay.relaying({"iam": iam_url}, broker, after=at_once):
+        await until(lambda: rests(iam), 5)
+        await tell(iam)
+        await until(lambda: empty(iam), 2)
+
+
+async def test_a_batch_looks_into_the_days_of_its_events_and_no_others(iam: Database, iam_url: str) -> None:
+    days = "SELECT make_event_day((now() AT TIME ZONE 'UTC')::date - n) FROM generate_series(1, 30) AS n"
+    await iam.fetch(days)
+    await tell(iam, times=3)
+    before = await scans(iam)
+    session = relay.Session(iam_url, MemoryBroker())
+    await session.open()
+    await session.become_the_only_one()
+    assert await session.move() == 3
+    session.end()
+    async with asyncio.timeout(10):
+        while len(after := {day for day, n in (await scans(iam)).items() if n != before.get(day)}) == 0:
+            await asyncio.sleep(0.1)
+    assert after <= {f"event_{datetime.now(UTC):%Y%m%d}", "event_stray"}
+
+
+async def scans(database: Database) -> dict[str, int]:
+    return {
+        row["relname"]: row["n"]
+        for row in await database.fetch(
+            "SELECT relname, seq_scan + coalesce(idx_scan, 0) AS n FROM pg_stat_user_tables"
+            " WHERE relname ~ '^event_[0-9s]'"
+        )
+    }
+
+
+async def rests(database: Database) -> bool:
+    return bool(await database.fetchval("SELECT resting FROM relay_rest"))
+
+
+class Addressed(MemoryBroker):
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[str | None, list[str]]] = []
+
+    async def publish(self, envelopes: Sequence[Envelope], *, queue: str | None = None) -> None:
+        self.told.append((queue, [envelope.subject for envelope in envelopes]))
 
 
 def test_where_a_server_is_elsewhere_its_urls_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from banyan.contracts.events import AccountErased, AccountRegistered, ProfileCha
 from banyan.infra.postgres import Connection, Database
 from banyan.infra.telemetry import export, tracing
 from banyan.infra.telemetry.figures import LEDGER
-from banyan.messaging import Consumer, PgmqBroker, consuming, on, outbox, relay
+from banyan.messaging import Consumer, PgmqBroker, consuming, measuring, on, outbox, relay
 from banyan.messaging.consumers import at_once
 from banyan.messaging.memory import MemoryBroker
 from banyan.messaging.pace import Pace
@@ -141,7 +141,7 @@ async def test_the_relay_knows_how_much_waits_and_how_much_it_has_published(
     assert (waiting.waiting, waiting.oldest_seconds > 0) == (3, True)
     assert LEDGER.outboxes["an-owner"].waiting == 0
     assert LEDGER.published["an-owner"] - published == 3
-    async with relay.measuring(bus, SUBSCRIPTIONS):
+    async with measuring.measuring(bus, SUBSCRIPTIONS):
         await until(lambda: asyncio.sleep(0, NAME in LEDGER.queues and LEDGER.queues[NAME].waiting == 3))
 
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import itertools
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeAlias
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -18,10 +20,9 @@ from banyan.infra.telemetry import tracing
 from banyan.infra.telemetry.figures import LEDGER
 from banyan.infra.telemetry.statements import observed
 from banyan.kit.errors import Unavailable
-from banyan.messaging import envelope
+from banyan.messaging import envelope, subscriptions
 from banyan.messaging.broker import MOST_COUNTED, Broker
 from banyan.messaging.envelope import Envelope
-from banyan.messaging.subscriptions import Subscription
 
 log = structlog.get_logger()
 
@@ -34,6 +35,11 @@ _STEP_SECONDS = 3.0
 _LONGEST_PAUSE = 2.0
 _LOOK_SECONDS = 2.0
 _LOCK = 0x72656C6179  # "relay"
+_SMALL = 16_384
+# While events come this close one after another, the relay looks by itself and wants no notification.
+_CLOSE_SECONDS = 0.01
+_KEEPS_LOOKING_SECONDS = 0.02
+_GLANCE_SECONDS = 0.002
 
 # A relay that hangs is put out by the server, and with its session go its lock and its open transaction: so another
 # has taken over within 5 s. One that works asks every half second.
@@ -44,31 +50,37 @@ _SESSION = {
     "idle_session_timeout": "4000",
     "idle_in_transaction_session_timeout": "4000",
     "timezone": "UTC",
+    "plan_cache_mode": "force_custom_plan",
+    "synchronous_commit": "off",  # what a crash forgets to be published is published again
 }
 
 # Always from the lowest position that is there now: positions are drawn before they are committed, so a lower one may
 # appear after a higher one was published. Of one key they are committed in their order, because an operation changes
-# the aggregate's row, and so holds its lock, before it adds the event. Rows are deleted first and published before
-# the commit; if that fails they are still there.
-_TAKE = """
-WITH head AS (
-    SELECT position AS place, event_id FROM outbox ORDER BY position LIMIT $1
-), sized AS (
-    SELECT place, event.*, sum(pg_column_size(data)) OVER (ORDER BY place) - pg_column_size(data) AS before
-    FROM head JOIN event ON event.id = event_id
-), gone AS (
-    DELETE FROM outbox USING sized WHERE outbox.position = sized.place AND before < $2
-    RETURNING sized.*
-)
-SELECT id, type, key, data::text, at, request_id, {traceparent} AS traceparent FROM gone ORDER BY place
-"""
+# the aggregate's row, and so holds its lock, before it adds the event. Rows go when they have been published.
+_HEAD = "SELECT position, event_id, {consumer} AS consumer FROM outbox ORDER BY position LIMIT $1"
 
-# A context that has not been brought to this version yet knows no traceparent.
+# By ids that the planner sees, so that it looks into their days and no others; a join would plan, lock and at times
+# read all of them. What is large stays there until its turn comes.
+_EVENTS = """
+SELECT id, type, key, CASE WHEN octet_length(text) <= $2 THEN text END AS data, octet_length(text) AS bytes, at,
+    request_id, {traceparent} AS traceparent
+FROM (SELECT *, data::text AS text FROM event WHERE id = ANY($1) OFFSET 0) AS found
+"""
+_LARGE = "SELECT id, data::text FROM event WHERE id = ANY($1)"
+_GONE = "DELETE FROM outbox WHERE position = ANY($1)"
+
+# A context that has not been brought to this version yet knows less.
 _LOOK = """
 SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT $1) AS counted) AS waiting,
-    (SELECT extract(epoch FROM clock_timestamp() - at)::float8
-     FROM outbox JOIN event ON id = event_id ORDER BY outbox.position LIMIT 1) AS oldest,
-    EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'event'::regclass AND attname = 'traceparent') AS traced
+    (SELECT extract(epoch FROM clock_timestamp() - at)::float8 FROM event
+     WHERE id = (SELECT event_id FROM outbox ORDER BY position LIMIT 1)) AS oldest,
+    EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'event'::regclass AND attname = 'traceparent') AS traced,
+    EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'outbox'::regclass AND attname = 'consumer') AS addressed,
+    coalesce(has_table_privilege(to_regclass('relay_rest'), 'INSERT')
+        AND has_table_privilege(to_regclass('relay_rest'), 'UPDATE'), false) AS rests
+"""
+_REST = """
+INSERT INTO relay_rest (resting) VALUES ($1) ON CONFLICT (only_one) DO UPDATE SET resting = excluded.resting
 """
 
 Connection: TypeAlias = "asyncpg.Connection[Row]"
@@ -130,8 +142,12 @@ class Session:
         self._url = url
         self._broker = broker
         self._source = source
-        self._take = _TAKE.format(traceparent="NULL")
+        self._head, self._events = "", ""
         self._woken = asyncio.Event()
+        self._rests = False  # whether there is somebody who wants to know that it rests
+        self._resting = True
+        self._moved_at = 0.0
+        self._patience = _POLL_SECONDS
         self._connection: Connection | None = None
 
     async def open(self) -> None:
@@ -150,6 +166,7 @@ class Session:
         while True:
             if await self._open.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
                 await self.look()
+                await self._rest(resting=True)
                 return
             LEDGER.outboxes.pop(self._source, None)  # another relay knows
             await asyncio.sleep(_POLL_SECONDS)
@@ -159,24 +176,65 @@ class Session:
         row = await self._open.fetchrow(_LOOK, MOST_COUNTED)
         assert row is not None
         LEDGER.outboxes[self._source] = Depth(row["waiting"], max(0.0, row["oldest"] or 0.0))
-        self._take = _TAKE.format(traceparent="traceparent" if row["traced"] else "NULL")
+        self._head = _HEAD.format(consumer="consumer" if row["addressed"] else "NULL::text")
+        self._events = _EVENTS.format(traceparent="traceparent" if row["traced"] else "NULL")
+        self._rests = row["rests"]
         self.look_at = time.monotonic() + _LOOK_SECONDS
 
     async def move(self) -> int:
         """Publish one batch and forget it; answers how many events that were."""
         self._woken.clear()
         async with asyncio.timeout(4 * _STEP_SECONDS):
-            await self._open.execute("BEGIN")
-            rows = await self._open.fetch(self._take, LARGEST_BATCH, LARGEST_BATCH_BYTES)
-            if rows:
-                async with asyncio.timeout(_STEP_SECONDS):
-                    await self._publish([_envelope(row) for row in rows])
-            await self._open.execute("COMMIT")
-        if rows:
-            LEDGER.publish(self._source, len(rows))
-        return len(rows)
+            head = await self._open.fetch(self._head, LARGEST_BATCH)
+            if not head:
+                return 0
+            batch = await self._batch(head)
+            async with asyncio.timeout(_STEP_SECONDS):
+                await self._publish(batch)
+            await self._open.execute(_GONE, [waiting["position"] for waiting, _ in batch])
+            await self._note_moved()
+        LEDGER.publish(self._source, len(batch))
+        return len(batch)
 
-    async def _publish(self, envelopes: list[Envelope]) -> None:
+    async def _batch(self, head: Sequence[Row]) -> list[tuple[Row, Envelope | None]]:
+        """As much from the head on as fits, with the events themselves."""
+        found = {row["id"]: row for row in await self._open.fetch(self._events, _ids(head), _SMALL)}
+        batch, large, size = list[Row](), list[UUID](), 0
+        for waiting in head:
+            event = found.get(waiting["event_id"])
+            size += event["bytes"] if event is not None else 0
+            if batch and size > LARGEST_BATCH_BYTES:
+                break
+            batch.append(waiting)
+            if event is None:
+                log.error(
+                    "an event in the outbox is not in the store", source=self._source, event=str(waiting["event_id"])
+                )
+            elif event["data"] is None:
+                large.append(event["id"])
+        texts = dict(await self._open.fetch(_LARGE, large)) if large else {}
+        return [
+            (waiting, _envelope(event, texts) if (event := found.get(waiting["event_id"])) is not None else None)
+            for waiting in batch
+        ]
+
+    async def _publish(self, batch: Sequence[tuple[Row, Envelope | None]]) -> None:
+        """In its order; what is for one consumer only goes to its queue alone."""
+        for consumer, part in itertools.groupby(batch, key=lambda one: one[0]["consumer"]):
+            envelopes = [told for _, told in part if told is not None]
+            if not envelopes:
+                continue
+            if consumer is None:
+                await self._tell(envelopes, queue=None)
+                continue
+            try:
+                queue = subscriptions.subscription_of(consumer).queue
+            except LookupError:
+                log.warning("told nobody again", source=self._source, consumer=consumer, events=len(envelopes))
+                continue
+            await self._tell(envelopes, queue=queue)
+
+    async def _tell(self, envelopes: list[Envelope], *, queue: str | None) -> None:
         """With a span for each event that has a trace; one that is published again has another."""
         spans = tracing.of_events("publish", "producer", [(told.type, told.traceparent) for told in envelopes])
         envelopes = [
@@ -184,11 +242,33 @@ class Session:
             for told, span in zip(envelopes, spans, strict=True)
         ]
         with tracing.all_within(spans):
-            await self._broker.publish(envelopes)
+            await self._broker.publish(envelopes, queue=queue)
 
     async def wait(self) -> None:
+        """Until there may be something again."""
+        if not self._resting:
+            if time.monotonic() < self._moved_at + _KEEPS_LOOKING_SECONDS:
+                await asyncio.sleep(_GLANCE_SECONDS)
+                return
+            await self._rest(resting=True)
+            # Who read "it works" before that and commits after it wakes nobody, so it is looked a few times more.
+            self._patience = _GLANCE_SECONDS
+            return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), _POLL_SECONDS)
+            await asyncio.wait_for(self._woken.wait(), self._patience)
+        self._patience = min(2 * self._patience, _POLL_SECONDS)
+
+    async def _note_moved(self) -> None:
+        now = time.monotonic()
+        close = now - self._moved_at < _CLOSE_SECONDS
+        self._moved_at = now
+        if close and self._resting and self._rests:
+            await self._rest(resting=False)
+
+    async def _rest(self, *, resting: bool) -> None:
+        self._resting = resting
+        if self._rests:
+            await self._open.execute(_REST, resting)
 
     def end(self) -> None:
         if self._connection is not None:
@@ -201,35 +281,17 @@ class Session:
         return self._connection
 
 
-def _envelope(row: Row) -> Envelope:
+def _ids(head: Sequence[Row]) -> list[UUID]:
+    return [waiting["event_id"] for waiting in head]
+
+
+def _envelope(row: Row, texts: Mapping[UUID, str]) -> Envelope:
     return envelope.of_row(
         event_id=row["id"],
         kind=row["type"],
         key=row["key"],
-        data=row["data"],
+        data=row["data"] if row["data"] is not None else texts[row["id"]],
         at=row["at"],
         request_id=row["request_id"],
         traceparent=row["traceparent"],
     )
-
-
-@asynccontextmanager
-async def measuring(broker: Broker, subscriptions: Sequence[Subscription]) -> AsyncIterator[None]:
-    """Note beside the block how much waits in the queues. Here and not where they are read, because a queue is
-    longest where nobody reads it."""
-    task = asyncio.create_task(_measure(broker, subscriptions))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def _measure(broker: Broker, subscriptions: Sequence[Subscription]) -> None:
-    while True:
-        for subscription in subscriptions:
-            try:
-                LEDGER.queues[subscription.consumer] = await broker.depth(subscription.queue)
-            except Exception:  # the bus is away, which others notice and say
-                LEDGER.queues.pop(subscription.consumer, None)
-        await asyncio.sleep(_LOOK_SECONDS)

@@ -16,16 +16,29 @@ _OLDEST = "SELECT min(at) FROM outbox JOIN event ON event.id = event_id"
 # Of one key in the order in which they happened. What waited to be published takes its place among them.
 _AGAIN = """
 WITH waiting AS (
+    DELETE FROM outbox RETURNING event_id, consumer
+), again AS (
+    SELECT event_id AS id, consumer FROM waiting UNION SELECT id, NULL FROM event WHERE at >= $1
+)
+INSERT INTO outbox (event_id, consumer)
+SELECT event.id, again.consumer FROM event JOIN again ON again.id = event.id ORDER BY event.position
+"""
+
+# A database as it was kept before its events had positions: ids begin with the millisecond of their making, under the
+# lock of the aggregate; within one the rows' own places tell.
+_AGAIN_BEFORE = """
+WITH waiting AS (
     DELETE FROM outbox RETURNING event_id
 ), again AS (
     SELECT event_id AS id FROM waiting UNION SELECT id FROM event WHERE at >= $1
 )
 INSERT INTO outbox (event_id)
-SELECT event.id FROM event JOIN again ON again.id = event.id ORDER BY event.position
+SELECT event.id FROM event JOIN again ON again.id = event.id ORDER BY left(event.id::text, 13), event.ctid
 """
 
-_RIGHTS = """GRANT SELECT ON event TO relay; GRANT SELECT, DELETE ON outbox TO relay;
-GRANT SELECT, INSERT, UPDATE ON relay_rest TO relay"""
+_HAS_POSITIONS = "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'event'::regclass AND attname = 'position')"
+_RIGHTS = ("GRANT SELECT ON event TO relay", "GRANT SELECT, DELETE ON outbox TO relay")
+_RIGHTS_TO_REST = "GRANT SELECT, INSERT, UPDATE ON relay_rest TO relay"
 
 
 def keeping_order(contexts: Iterable[str]) -> list[str]:
@@ -64,7 +77,8 @@ async def republish(url: str, *, since: datetime) -> int:
         async with connection.transaction():
             # What is added meanwhile would come before what happened before it.
             await connection.execute("LOCK TABLE outbox IN SHARE ROW EXCLUSIVE MODE", timeout=10)
-            done = await connection.execute(_AGAIN, since)
+            again = _AGAIN if await connection.fetchval(_HAS_POSITIONS) else _AGAIN_BEFORE
+            done = await connection.execute(again, since)
         return int(done.rsplit(" ", 1)[1])
     finally:
         await connection.close(timeout=5)
@@ -75,7 +89,10 @@ async def let_relay_read(url: str) -> None:
     connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT)
     try:
         if await connection.fetchval("SELECT to_regclass('outbox')") is not None:
-            await connection.execute(_RIGHTS)
+            for right in _RIGHTS:
+                await connection.execute(right)
+            if await connection.fetchval("SELECT to_regclass('relay_rest')") is not None:
+                await connection.execute(_RIGHTS_TO_REST)
     finally:
         await connection.close(timeout=5)
 

@@ -3,7 +3,7 @@
 from banyan.infra import databases, http, migrations, postgres
 from banyan.infra.preparation import Preparation
 from banyan.infra.settings import Settings
-from banyan.messaging import choosing, relay
+from banyan.messaging import choosing, measuring, relay
 from banyan.messaging.pgmq import PUBLISHER, PgmqBroker
 from banyan.messaging.subscriptions import SUBSCRIPTIONS
 
@@ -14,7 +14,7 @@ async def run(settings: Settings) -> None:
     listener = http.inherited_or_own_socket(settings, "relay")
     sources = {owner: databases.relay_url(settings, owner) for owner in relay.OWNERS}
     bus = choosing.broker(settings, PUBLISHER)
-    async with relay.relaying(sources, bus, after=preparation.check), relay.measuring(bus, SUBSCRIPTIONS):
+    async with relay.relaying(sources, bus, after=preparation.check), measuring.measuring(bus, SUBSCRIPTIONS):
         await preparation.beside(http.serve(preparation.guard(app), listener))
     await bus.close()
 
