@@ -1,13 +1,13 @@
 """Every SQL text of iam is one that the migrated schema understands."""
 
 from banyan.iam import queries
-from banyan.iam.store import accounts, attempts, audit, keys, mails, sessions
+from banyan.iam.store import accounts, attempts, audit, keys, mails, person_keys, sessions
 
 from .people import House
 
 TEXTS = [
     text
-    for module in (accounts, attempts, audit, keys, mails, sessions, queries)
+    for module in (accounts, attempts, audit, keys, mails, person_keys, sessions, queries)
     for name, text in vars(module).items()
     if name.isupper() and isinstance(text, str)
 ]

@@ -2,6 +2,7 @@
 
 import random
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from banyan.learning.operations.views import MOST_WAITING, Views
 from banyan.learning.queries import taking
 from banyan.learning.store import enrolments, progress
 from banyan.learning.store import persons as store
+from tests.messaging.persons import Persons
 
 from .classroom import Classroom, Person
 from .school import START, School
@@ -60,7 +62,18 @@ async def test_a_person_may_be_erased_before_anything_is_known_of_them(school: S
 
 
 def test_the_consumer_handles_what_it_has_subscribed_to() -> None:
-    assert consumers.from_iam(Database("postgresql:///")).source == "iam"
+    assert consumers.from_iam(Database("postgresql:///"), Persons()).source == "iam"
+
+
+@pytest.mark.parametrize("known_before", [True, False])
+async def test_nothing_is_kept_of_a_person_whose_data_come_blank(school: School, known_before: bool) -> None:
+    registered, changed, erased = life(str(uuid.uuid4()))
+    blank = replace(changed, pii=PersonalData(name="", email=""))
+    before = [registered] if known_before else []
+
+    assert await heard(school, *before, blank) == ("—", None, True)
+    assert await heard(school, blank, registered, changed) == ("—", None, True), "what comes late resurrects nobody"
+    assert await heard(school, erased, registered) == ("—", None, True)
 
 
 async def test_views_are_told_together_and_with_who_looked(school: School, classroom: Classroom) -> None:

@@ -1,4 +1,4 @@
-"""A consumer as a process of its own, so that a test can kill it: `python hearing.py BUS_URL DATABASE_URL`."""
+"""A consumer as a process of its own, so that a test can kill it: `python -m tests.messaging.hearing BUS DATABASE`."""
 
 import asyncio
 import sys
@@ -7,6 +7,7 @@ from banyan.contracts.events import AccountErased, AccountRegistered, ProfileCha
 from banyan.infra.postgres import Connection, Database
 from banyan.messaging import Consumer, PgmqBroker, consuming, on
 from banyan.messaging.consumers import Pace
+from tests.messaging.persons import Persons
 
 
 async def note(tx: Connection, event: AccountRegistered) -> None:
@@ -25,6 +26,7 @@ async def hear(bus_url: str, database_url: str) -> None:
         handlers=handlers,
         database=Database(database_url, size=4),
         pace=Pace(hold=1.0, first_retry=0.05, longest_retry=0.5),
+        people=Persons(),
     )
     async with consuming(PgmqBroker(bus_url), [consumer]):
         await asyncio.Event().wait()

@@ -18,6 +18,7 @@ from banyan.messaging.consumers import _Consuming
 from banyan.messaging.envelope import Envelope
 from banyan.messaging.memory import MemoryBroker
 from banyan.messaging.subscriptions import SUBSCRIPTIONS, subscription_of
+from tests.messaging.persons import Persons, seal_of
 from tests.messaging.waiting import event_tables
 
 NAME = "learning-from-iam"
@@ -167,7 +168,8 @@ class World:
     async def _add(self, tx: Connection, key: str) -> None:
         self.told += 1
         personal = PersonalData(name=str(self.told), email="x@banyan.test")
-        await outbox.add(tx, AccountRegistered(account_id=key, at=datetime.now(UTC), pii=personal))
+        event = AccountRegistered(account_id=key, at=datetime.now(UTC), pii=personal)
+        await outbox.add(tx, event, seal=seal_of(event))
 
     async def _apply(
         self,
@@ -187,7 +189,7 @@ class World:
                 raise Crash
 
         handlers = [on(AccountRegistered, note), on(ProfileChanged, note), on(AccountErased, note)]
-        consumer = Consumer(name=NAME, source="iam", handlers=handlers, database=self.learning)
+        consumer = Consumer(name=NAME, source="iam", handlers=handlers, database=self.learning, people=Persons())
         await _Consuming(self.broker, consumer)._apply([envelope.decode(delivery.body) for delivery in lent])
 
 

@@ -18,6 +18,7 @@ from banyan.messaging.broker import Broker
 from banyan.messaging.consumers import Handle, Pace, at_once
 from banyan.messaging.envelope import Envelope
 from banyan.messaging.subscriptions import SUBSCRIPTIONS, subscription_of
+from tests.messaging.persons import Persons, seal_of
 from tests.messaging.waiting import until
 
 NAME = "learning-from-iam"
@@ -39,7 +40,7 @@ async def note(tx: Connection, event: AccountRegistered) -> None:
 
 def consumer(database: Database, handle: Handle = note, pace: Pace = BRISK) -> Consumer:
     handlers = [on(AccountRegistered, handle), on(ProfileChanged, nothing), on(AccountErased, nothing)]
-    return Consumer(name=NAME, source="iam", handlers=handlers, database=database, pace=pace)
+    return Consumer(name=NAME, source="iam", handlers=handlers, database=database, pace=pace, people=Persons())
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ async def relaying(url: str, bus: Broker) -> AsyncIterator[None]:
 async def tell(iam: Database, *events: AccountRegistered | AccountErased) -> None:
     async with iam.transaction() as tx:
         for event in events:
-            await outbox.add(tx, event)
+            await outbox.add(tx, event, seal=seal_of(event))
 
 
 async def queued(bus_url: str) -> int:

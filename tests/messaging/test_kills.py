@@ -18,6 +18,7 @@ from banyan.contracts.events import AccountRegistered, PersonalData
 from banyan.infra.postgres import Database
 from banyan.messaging import PgmqBroker, outbox
 from banyan.messaging.subscriptions import SUBSCRIPTIONS
+from tests.messaging.persons import seal_of
 
 EVENTS, KEYS, KILLS = 500, 20, 8
 
@@ -49,8 +50,7 @@ def running(tmp_path: Path, *, iam_url: str, bus_url: str, learning_url: str) ->
         "BANYAN_RELAY_LEARNING_URL": learning_url,
     }
     relay = Restarted([sys.executable, "-m", "banyan.processes.run", "relay"], environ)
-    hearing = Path(__file__).with_name("hearing.py")
-    consumer = Restarted([sys.executable, str(hearing), bus_url, learning_url], environ)
+    consumer = Restarted([sys.executable, "-m", "tests.messaging.hearing", bus_url, learning_url], environ)
     try:
         yield [relay, consumer]
     finally:
@@ -66,7 +66,8 @@ async def tell(iam: Database, numbers: dict[str, int], dice: random.Random) -> b
         async with iam.transaction() as tx:
             number = await tx.fetchval("UPDATE aggregate SET number = number + 1 WHERE key = $1 RETURNING number", key)
             personal = PersonalData(name=str(number), email="x@banyan.test")
-            await outbox.add(tx, AccountRegistered(account_id=key, at=datetime.now(UTC), pii=personal))
+            event = AccountRegistered(account_id=key, at=datetime.now(UTC), pii=personal)
+            await outbox.add(tx, event, seal=seal_of(event))
             if aborted:
                 await tx.execute("DO $$ BEGIN RAISE 'changed my mind'; END $$")
         numbers[key] = max(numbers.get(key, 0), number)

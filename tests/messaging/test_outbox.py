@@ -12,6 +12,8 @@ from banyan.contracts.events import AccountErased, AccountRegistered, PersonalDa
 from banyan.infra import migrations
 from banyan.infra.postgres import Database
 from banyan.messaging import envelope, outbox
+from banyan.messaging.privacy import NotSealed
+from tests.messaging.persons import seal_of
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 ERASED = AccountErased(account_id="a1", at=NOW)
@@ -32,11 +34,22 @@ async def test_an_event_is_stored_and_waits_when_its_transaction_has_committed(d
     event = AccountRegistered(account_id="a1", at=NOW, pii=PersonalData(name="김하늘", email="h@banyan.test"))
     with structlog.contextvars.bound_contextvars(request_id="r-1"):
         async with database.transaction() as tx:
-            event_id = await outbox.add(tx, event)
+            event_id = await outbox.add(tx, event, seal=seal_of(event))
     row = await database.fetchrow("SELECT event.* FROM outbox JOIN event ON event.id = event_id")
     assert row is not None
     assert (row["id"], row["type"], row["key"], row["request_id"]) == (event_id, event.TYPE, "a1", "r-1")
-    assert "김하늘" in row["data"]
+    assert '"person": "a1"' in row["data"]
+    assert "김하늘" not in row["data"]
+    assert "h@banyan.test" not in row["data"]
+
+
+async def test_personal_data_are_never_written_as_they_are(database: Database) -> None:
+    event = AccountRegistered(account_id="a1", at=NOW, pii=PersonalData(name="김하늘", email="h@banyan.test"))
+    async with database.transaction() as tx:
+        with pytest.raises(NotSealed, match="account-registered"):
+            await outbox.add(tx, event)
+        await outbox.add(tx, ERASED)
+    assert await count(database) == (1, 1)
 
 
 async def test_an_aborted_transaction_tells_nothing(database: Database) -> None:
@@ -67,7 +80,7 @@ async def test_an_event_that_is_too_large_is_refused_and_leaves_the_transaction_
     large = AccountRegistered(account_id="a1", at=NOW, pii=PersonalData(name="x" * envelope.LARGEST, email="e"))
     async with database.transaction() as tx:
         with pytest.raises(envelope.EventTooLarge):
-            await outbox.add(tx, large)
+            await outbox.add(tx, large, seal=seal_of(large))
         await outbox.add(tx, ERASED)
     assert await count(database) == (1, 1)
 
