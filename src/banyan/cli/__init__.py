@@ -10,6 +10,7 @@ from banyan import __version__
 from banyan.cli import backup, database, lifecycle, restarting
 from banyan.cli.alert import app as alert
 from banyan.cli.db import app as db
+from banyan.cli.event import app as event
 from banyan.cli.fault import app as fault
 from banyan.cli.gateway import app as gateway
 from banyan.cli.iam import app as iam
@@ -38,6 +39,7 @@ app.add_typer(alert, name="alert")
 app.add_typer(gateway, name="gateway")
 app.add_typer(iam, name="iam")
 app.add_typer(db, name="db")
+app.add_typer(event, name="event")
 app.add_typer(fault, name="fault")
 
 
