@@ -2,7 +2,6 @@
 
 import os
 import sys
-import urllib.request
 import uuid
 
 import pytest
@@ -11,15 +10,16 @@ from banyan.infra.backup import manifest, s3
 from banyan.infra.backup.archive import Reader, Writer
 from banyan.infra.backup.manifest import NoBackup
 from banyan.infra.backup.places import Place, PlaceTaken
+from tests.infra import s3_server
 from tests.infra.archives import chunks, described
 
 LARGE = os.urandom(1000) * 20_000  # 20 MB: three parts
 
 
 @pytest.fixture(scope="module")
-def endpoint(aws: str) -> str:
-    with urllib.request.urlopen(urllib.request.Request(f"{aws}/kept", method="PUT"), timeout=10):
-        return aws
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with s3_server.running(tmp_path_factory.mktemp("s3")) as url:
+        yield url
 
 
 @pytest.fixture

@@ -212,7 +212,7 @@ class Session:
                 )
             elif event["data"] is None:
                 large.append(event["id"])
-        texts = dict(await self._open.fetch(_LARGE, large)) if large else {}
+        texts = {row["id"]: row["data"] for row in await self._open.fetch(_LARGE, large)} if large else {}
         return [
             (waiting, _envelope(event, texts) if (event := found.get(waiting["event_id"])) is not None else None)
             for waiting in batch

@@ -6,6 +6,9 @@ from urllib.parse import urlsplit
 from banyan.infra.settings.fields import Fields
 from banyan.infra.settings.values import SettingError, is_loopback, is_origin, named_sizes
 
+_LONGEST_RETENTION = 36_500
+_LONGEST_UPKEEP = 86_400
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_=.-]+)*/?")
 _QUEUE_PREFIX = re.compile(r"[A-Za-z0-9_-]{1,30}")
 
 
@@ -52,7 +55,24 @@ def _check_events(settings: Fields) -> None:
         raise SettingError(f"BANYAN_QUEUE_ORDER is {settings.queue_order!r}; it takes fifo or standard.")
     if not _QUEUE_PREFIX.fullmatch(settings.queue_prefix):
         raise SettingError(f"BANYAN_QUEUE_PREFIX is {settings.queue_prefix!r}; it takes 1-30 letters, digits, - and _.")
-    if settings.event_retention <= 0:
-        raise SettingError(f"BANYAN_EVENT_RETENTION_DAYS is {settings.event_retention:g}; it takes more than 0.")
+    if not 0 < settings.event_retention <= _LONGEST_RETENTION:
+        raise SettingError(
+            f"BANYAN_EVENT_RETENTION_DAYS is {settings.event_retention:g}; it takes more than 0, and"
+            f" {_LONGEST_RETENTION} at most."
+        )
+    if not 0 < settings.event_upkeep <= _LONGEST_UPKEEP:
+        raise SettingError(
+            f"BANYAN_EVENT_UPKEEP_SECONDS is {settings.event_upkeep:g}; it takes more than 0, and {_LONGEST_UPKEEP} (a"
+            " day) at most, because days are made a week ahead."
+        )
+    if settings.object_store and not (_BUCKET.fullmatch(settings.object_store) or _is_folder(settings.object_store)):
+        raise SettingError(
+            f"BANYAN_OBJECT_STORE is {settings.object_store!r}; it takes a folder's whole path, or s3://bucket/prefix."
+        )
     if settings.event_attempts < 1:
         raise SettingError(f"BANYAN_EVENT_ATTEMPTS is {settings.event_attempts}; it takes at least 1.")
+
+
+def _is_folder(text: str) -> bool:
+    """Processes may be started from anywhere, so a path that depends on where leads each of them elsewhere."""
+    return text.startswith(("/", "~")) and "\0" not in text
