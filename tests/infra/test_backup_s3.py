@@ -3,6 +3,7 @@
 import os
 import sys
 import uuid
+from collections.abc import Iterator
 
 import pytest
 
