@@ -103,7 +103,7 @@ def _fields(old: Schema, new: Schema, inside: str) -> list[str]:
         if name not in after:
             found.append(f"the field {field} is gone")
             continue
-        if _bare(shape) != _bare(after[name]) or _default(shape) != _default(after[name], _default(shape)):
+        if _bare(shape) != _bare(after[name]) or _default_changed(shape, after[name]):
             found.append(f"the field {field} was {_said(shape)} and is {_said(after[name])}")
         if _OPENED in shape and _OPENED in after[name]:
             found += _fields(shape[_OPENED], after[name][_OPENED], f"{inside}{name}.")
@@ -128,8 +128,9 @@ def _bare(shape: Any) -> Any:
     return {**{name: _bare(part) for name, part in named.items()}, "inner": inner, "fenced": _OPENED in shape}
 
 
-def _default(shape: Schema, otherwise: Any = None) -> Any:
-    return shape.get("default", otherwise)
+def _default_changed(old: Schema, new: Schema) -> bool:
+    """What a default is, that is what events say that are older than their field."""
+    return "default" in old and "default" in new and old["default"] != new["default"]
 
 
 def _said(shape: Schema) -> str:

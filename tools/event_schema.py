@@ -30,8 +30,8 @@ SEALED: Schema = {
 def schema(event: Kind) -> Schema:
     """Of `data`. What stands in the fence once it is opened is under `x-opened`."""
     whole = _of_class(event)
-    if FENCE in whole["properties"]:
-        opened = _of_class(get_type_hints(event)[FENCE])
+    if dataclasses.is_dataclass(inside := get_type_hints(event).get(FENCE)):
+        opened = _of_class(inside)
         whole["properties"][FENCE] = {**SEALED, "x-opened": opened}
     return {"x-type": event.TYPE, "x-source": event.TYPE.split(".")[1], "x-key": key_of(event), **whole}
 
