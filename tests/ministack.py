@@ -1,6 +1,7 @@
 """A server that speaks SNS, SQS and S3 as AWS does, for the whole session."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -26,6 +27,13 @@ def environ(url: str) -> dict[str, str]:
 @contextmanager
 def ministack(*services: str) -> Iterator[str]:
     """Its URL, on a port of its own on loopback."""
+    with ministack_process(*services) as (url, _):
+        yield url
+
+
+@contextmanager
+def ministack_process(*services: str) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """Its URL and itself, for a test that stops it for a while."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -49,8 +57,9 @@ def ministack(*services: str) -> Iterator[str]:
         try:
             url = f"http://127.0.0.1:{port}"
             _wait_until_up(f"{url}/_ministack/health", server)
-            yield url
+            yield url, server
         finally:
+            server.send_signal(signal.SIGCONT)
             server.terminate()
             server.wait(20)
 

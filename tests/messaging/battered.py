@@ -3,8 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from tests.messaging.chaos import Part, PostgresPart, Timeline
 KEYS = 50
 CLIENTS = 8
 KILLS = 30
-MOST_KILLS = 60  # where a busy machine is slow to book
 SETTLING = 60.0
 
 
@@ -42,9 +41,10 @@ class World:
 
     async def everything_came(self, broker: Broker) -> None:
         """Nothing waits any more, neither to be published nor to be handled: so nothing can come late, either."""
-        async with asyncio.timeout(SETTLING):
-            while not await self._is_at_rest(broker):
-                await asyncio.sleep(0.1)
+        end = time.monotonic() + SETTLING
+        while waiting := await self._what_waits(broker):
+            assert time.monotonic() < end, f"after {SETTLING:.0f} s there still wait: {waiting}"
+            await asyncio.sleep(0.1)
         self.timeline.note("at rest")
 
     async def check(self) -> None:
@@ -52,15 +52,17 @@ class World:
         for database in self.consumers:
             await shop.check_consumer(database, self.known)
 
-    async def _is_at_rest(self, broker: Broker) -> bool:
-        with suppress(Unavailable):
-            if await self.business.fetchval("SELECT EXISTS (SELECT FROM outbox)"):
-                return False
-            for database in self.consumers:
-                if await database.fetchval("SELECT count(*) FROM heard") < len(self.known.committed):
-                    return False
-            return not [one for one in shop.SUBSCRIPTIONS if (await broker.depth(one.queue)).waiting]
-        return False
+    async def _what_waits(self, broker: Broker) -> dict[str, int]:
+        """How much in the outbox, in each queue, and of each consumer's effects; only what is not 0."""
+        try:
+            waits = {"outbox": await self.business.fetchval("SELECT count(*) FROM outbox")}
+            for one, database in zip(shop.SUBSCRIPTIONS, self.consumers, strict=True):
+                waits[one.queue] = (await broker.depth(one.queue)).waiting
+                heard = await database.fetchval("SELECT count(DISTINCT booking) FROM heard")
+                waits[one.consumer] = len(self.known.committed) - heard
+        except Unavailable as fault:
+            return {repr(fault): 1}
+        return {name: number for name, number in waits.items() if number}
 
 
 @asynccontextmanager
@@ -117,33 +119,40 @@ def _last_words(folder: Path, each: Part) -> str:
     return f"--- {each.name}\n{log.read_text(errors='replace')[-1500:] if log.exists() else ''}"
 
 
-async def book_while_killing(world: World, victims: Sequence[Part], *, bookings: int, also: "Hits" = ()) -> int:
-    """All the bookings, spread over at least thirty kills; answers how many kills there were.
-
-    `also` are other blows that a test has in hand; each counts as one.
-    """
+async def book_while_killing(world: World, victims: Sequence[Part], *, bookings: int, kills: int = KILLS) -> int:
+    """All the bookings, spread over at least so many kills; answers how many there were."""
     gate = asyncio.Semaphore(0)
-    share = -(-bookings // KILLS)
+    share = -(-bookings // kills)
     booking = asyncio.gather(*(_book(world.client(), gate, bookings // CLIENTS) for _ in range(CLIENTS)))
-    kills = 0
+    killed = 0
     try:
-        while (kills < KILLS or not booking.done()) and kills < MOST_KILLS:
-            for _ in range(share):
-                gate.release()
-            await asyncio.sleep(world.dice.uniform(0.1, 0.9))
-            await _strike(world, victims, also)
-            kills += 1
+        while (killed < kills or not booking.done()) and killed < 2 * kills:  # a busy machine may be slow to book
+            await _let_book(gate, share, world.dice.uniform(0.1, 0.9))
+            victim = world.dice.choice(victims)
+            world.timeline.note(f"kill {victim.name}; {len(world.known.committed)} booked")
+            await victim.kill()
+            killed += 1
             if booking.done():
                 booking.result()  # a client that fails is the end
-        world.timeline.note(f"{kills} kills; {len(world.known.committed)} booked")
         for _ in range(bookings):
             gate.release()
         await booking
     finally:
         booking.cancel()
         await asyncio.gather(booking, return_exceptions=True)
-    world.timeline.note(f"all booked; {world.known.refused} refused, {world.known.in_doubt} in doubt")
-    return kills
+    world.timeline.note(f"all booked, {killed} kills; {world.known.refused} refused, {world.known.in_doubt} in doubt")
+    return killed
+
+
+async def _let_book(gate: asyncio.Semaphore, number: int, seconds: float) -> None:
+    """A little at a time, so that whoever is killed then is at work."""
+    for done in range(_STEPS):
+        for _ in range(number * done // _STEPS, number * (done + 1) // _STEPS):
+            gate.release()
+        await asyncio.sleep(seconds / _STEPS)
+
+
+_STEPS = 20
 
 
 async def book_at(world: World, *, rate: float, seconds: float) -> int:
@@ -162,20 +171,6 @@ async def book_at(world: World, *, rate: float, seconds: float) -> int:
     in_time = len(world.known.committed) - before
     await asyncio.gather(*booking)
     return in_time
-
-
-Hits = Sequence[tuple[str, Callable[[], object]]]
-
-
-async def _strike(world: World, victims: Sequence[Part], also: Hits) -> None:
-    number = world.dice.randrange(len(victims) + len(also))
-    if number < len(victims):
-        world.timeline.note(f"kill {victims[number].name}; {len(world.known.committed)} booked")
-        await victims[number].kill()
-    else:
-        name, hit = also[number - len(victims)]
-        world.timeline.note(f"{name}; {len(world.known.committed)} booked")
-        hit()
 
 
 async def _book(client: shop.Client, gate: asyncio.Semaphore, number: int) -> None:

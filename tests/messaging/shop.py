@@ -6,6 +6,7 @@ three must have heard exactly that.
 
 import asyncio
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
@@ -141,19 +142,25 @@ async def heard_by(database: Database) -> list[Booking]:
 async def check_business(database: Database, known: Known) -> None:
     """The clients know exactly what is there, and each of it has its event."""
     rows = await database.fetch("SELECT key, number, id FROM booking")
-    assert {Booking(row["key"], row["number"], str(row["id"])) for row in rows} == known.committed
-    told = await database.fetch("SELECT data->>'lesson_id' AS booking FROM event")
-    assert sorted(row["booking"] for row in told) == sorted(booking.id for booking in known.committed)
+    there = {Booking(row["key"], row["number"], str(row["id"])) for row in rows}
+    assert there == known.committed, f"{len(there - known.committed)} unknown, {len(known.committed - there)} gone"
+    told = Counter(row["booking"] for row in await database.fetch("SELECT data->>'lesson_id' AS booking FROM event"))
+    assert told == Counter(booking.id for booking in known.committed), (
+        "each booking has one event, and nothing else has"
+    )
 
 
 async def check_consumer(database: Database, known: Known) -> None:
     """All of what was committed, once, each account's in its order; and nothing else."""
     heard = await heard_by(database)
-    assert not known.aborted & {booking.id for booking in heard}
-    assert len(heard) == len(known.committed)
-    assert sorted(heard) == sorted(known.committed)
+    by_id = Counter(booking.id for booking in heard)
+    assert not known.aborted & set(by_id), "an aborted booking was heard of"
+    assert set(heard) == known.committed, f"{len(known.committed - set(heard))} bookings are lost"
+    assert len(heard) == len(by_id), f"{len(heard) - len(by_id)} effects are doubled"
+    balances = {row["key"]: row["bookings"] for row in await database.fetch("SELECT key, bookings FROM balance")}
     for key in {booking.key for booking in heard}:
         numbers = [booking.number for booking in heard if booking.key == key]
-        assert numbers == list(range(1, len(numbers) + 1)), f"{key} was heard of out of order"
-        assert await database.fetchval("SELECT bookings FROM balance WHERE key = $1", key) == len(numbers)
-    assert not await database.fetch("SELECT * FROM dead_letter"), "nothing was at fault but the world outside"
+        assert numbers == list(range(1, len(numbers) + 1)), f"{key} was heard of in the order {numbers}"
+        assert balances[key] == len(numbers)
+    dead = await database.fetch("SELECT state, error FROM dead_letter")
+    assert not dead, f"nothing was at fault but the world outside, but: {dead}"
