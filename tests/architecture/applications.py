@@ -42,6 +42,7 @@ def iam(settings: Settings, verifier: Verifier) -> FastAPI:
 def gateway(settings: Settings, verifier: Verifier) -> FastAPI:
     from banyan.clients.monitor import MonitorClient
     from banyan.gateway.adapters import data_plane, worlds
+    from banyan.gateway.adapters.messaging import messaging_of
     from banyan.gateway.adapters.monitoring import Monitoring
     from banyan.gateway.domain.traffic import Traffic
     from banyan.gateway.http.console import Console
@@ -51,12 +52,12 @@ def gateway(settings: Settings, verifier: Verifier) -> FastAPI:
     database = nothing()
     routes = Routes(database, data_plane.DataPlane(settings), defaults=worlds.defaults(settings))
     monitoring = Monitoring(MonitorClient(settings))
+    messaging = messaging_of(settings)
     # Every session is over, so that its stream ends as soon as it has begun.
-    console = Console(
-        settings, routes, Traffic(), database, monitoring, Verifier(OneKey(), settings), is_over=lambda _: True
-    )
+    told = Verifier(OneKey(), settings)
+    console = Console(settings, routes, Traffic(), database, monitoring, messaging, told, is_over=lambda _: True)
     app = gateway.application(settings, routes, database, console)
-    app.state.called = [monitoring]  # to be closed by whoever has asked
+    app.state.called = [monitoring, messaging]  # to be closed by whoever has asked
     return app
 
 

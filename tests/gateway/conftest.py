@@ -11,6 +11,7 @@ import pytest
 
 from banyan.clients.monitor import MonitorClient
 from banyan.contracts.identity import SESSION_HEADER
+from banyan.gateway.adapters.messaging import messaging_of
 from banyan.gateway.adapters.monitoring import Monitoring
 from banyan.gateway.domain.defaults import default_routes
 from banyan.gateway.domain.traffic import Traffic
@@ -86,16 +87,19 @@ async def console(
     settings: Settings, routes: Routes, traffic: Traffic, gateway_database: Database, iam: Iam
 ) -> AsyncIterator[Console]:
     monitoring = Monitoring(MonitorClient(settings, patience=1.0))
+    messaging = messaging_of(settings)
     yield Console(
         settings,
         routes,
         traffic,
         gateway_database,
         monitoring,
+        messaging,
         Verifier(iam, settings),
         is_over=lambda session: session in iam.ended,
     )
     await monitoring.close()
+    await messaging.close()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from banyan.clients.monitor import MonitorClient
+from banyan.gateway.adapters.messaging import messaging_of
 from banyan.gateway.adapters.monitoring import Monitoring
 from banyan.gateway.domain.routes import Route
 from banyan.gateway.domain.traffic import Totals, Traffic
@@ -103,12 +104,16 @@ async def test_outside_the_demo_it_opens_for_the_operator_as_well(
     serious = Settings.read({"BANYAN_DATA": str(settings.data), "BANYAN_LEGACY_URL": "http://127.0.0.1:1"})
     monitoring = Monitoring(MonitorClient(serious))
     verifier = Verifier(iam, serious)
-    console = Console(serious, routes, traffic, gateway_database, monitoring, verifier, is_over=lambda _: False)
+    messaging = messaging_of(serious)
+    console = Console(
+        serious, routes, traffic, gateway_database, monitoring, messaging, verifier, is_over=lambda _: False
+    )
     app = gateway.application(serious, routes, gateway_database, console)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://school.test") as client:
         told = {"x-forwarded-for": "203.0.113.9", **passed_on(iam), **as_somebody(iam, roles="operator")}
         assert (await client.get(CONSOLE, headers={"accept": "text/html", **told})).status_code == 200
         assert (await client.get(CONSOLE)).status_code == 303
+    await messaging.close()
     await monitoring.close()
 
 

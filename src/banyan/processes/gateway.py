@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from banyan.clients.monitor import MonitorClient
 from banyan.gateway import jobs
 from banyan.gateway.adapters import data_plane, worlds
+from banyan.gateway.adapters.messaging import messaging_of
 from banyan.gateway.adapters.monitoring import Monitoring
 from banyan.gateway.adapters.trust import Trust
 from banyan.gateway.domain.traffic import Traffic
@@ -31,8 +32,10 @@ async def run(settings: Settings) -> None:
     traffic = Traffic()
     trust = Trust(settings)
     monitoring = Monitoring(MonitorClient(settings, patience=_MONITOR_SECONDS))
+    messaging = messaging_of(settings)
     stop = http.stop_signal()
-    console = Console(settings, routes, traffic, database, monitoring, Verifier(trust, settings), is_over=trust.is_over)
+    verifier = Verifier(trust, settings)
+    console = Console(settings, routes, traffic, database, monitoring, messaging, verifier, is_over=trust.is_over)
     beside = [
         asyncio.create_task(job)
         for job in (
@@ -54,6 +57,7 @@ async def run(settings: Settings) -> None:
         await admin.close()
         await trust.close()
         await monitoring.close()
+        await messaging.close()
         await database.close()
 
 

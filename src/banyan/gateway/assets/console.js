@@ -64,7 +64,9 @@ document.addEventListener("submit", async (event) => {
   event.preventDefault();
   if (button?.ariaDisabled) return;
   if (form.dataset.confirm && !(await confirmed(form))) return;
+  if (form.dataset.leaves !== undefined) return leave(form);
   const body = new URLSearchParams(new FormData(form, button));
+  if (form.dataset.confirm) body.set("sure", "yes");
   button.ariaDisabled = "true"; // not `disabled`, which would lose the focus
   try {
     const answer = await fetch(form.action, { method: "POST", body, signal: AbortSignal.timeout(30000) });
@@ -80,6 +82,15 @@ document.addEventListener("submit", async (event) => {
     button.ariaDisabled = null;
   }
 });
+
+// The answer is another page than this one.
+function leave(form) {
+  if (form.dataset.confirm) {
+    const sure = Object.assign(document.createElement("input"), { type: "hidden", name: "sure", value: "yes" });
+    form.append(sure);
+  }
+  form.submit();
+}
 
 function confirmed(form) {
   const dialog = document.getElementById(form.dataset.confirm);

@@ -10,10 +10,13 @@ from typing import Any
 from banyan.contracts.gateway import RouteChange
 from banyan.contracts.monitor import Now
 from banyan.gateway import queries
+from banyan.gateway.adapters.messaging import Messaging
 from banyan.gateway.adapters.monitoring import Known, Monitoring
 from banyan.gateway.domain.traffic import Traffic
-from banyan.gateway.http.console import charts, processes, scene, view
+from banyan.gateway.http.console import processes, scene, view
+from banyan.gateway.http.console.events import Events, Toll
 from banyan.gateway.http.console.figures import clock
+from banyan.gateway.http.console.looking import Looking
 from banyan.gateway.http.console.waterfall import waterfall
 from banyan.gateway.operations.routes import Routes
 from banyan.infra.postgres import Database, DatabaseAway
@@ -27,6 +30,7 @@ Values = dict[str, Any]  # by the names that the templates use
 CHANGES_SHOWN = 10
 LINES_SHOWN = 100
 TRACES_SHOWN = 50
+OF_EVENTS = ("events", "dead", "search")
 LEVELS = ("info", "warning", "error")
 _LONGEST_WORDS = 200
 _LONGEST_CURSOR = 4000
@@ -64,6 +68,11 @@ class Frame:
     rows: list[processes.Row]
     known: Known[Now]
     query: Query
+    toll: Toll
+
+    @property
+    def tab(self) -> str:
+        return "events" if self.page in OF_EVENTS else self.page
 
     @property
     def firing(self) -> int:
@@ -78,7 +87,13 @@ class Frame:
 
 class Contents:
     def __init__(
-        self, settings: Settings, routes: Routes, traffic: Traffic, database: Database, monitoring: Monitoring
+        self,
+        settings: Settings,
+        routes: Routes,
+        traffic: Traffic,
+        database: Database,
+        monitoring: Monitoring,
+        messaging: Messaging,
     ) -> None:
         self._settings = settings
         self._routes = routes
@@ -86,12 +101,16 @@ class Contents:
         self._database = database
         self._monitoring = monitoring
         self._changes: list[RouteChange] | None = None
+        self._events = Events(monitoring, messaging)
+        self.looking = Looking(messaging)
         pages = (
             Page("overview", self._overview, ("trouble", "map", "routes", "figures", "changes")),
             Page("processes", self._processes, ("processes",)),
             Page("logs", self._logs, ("lines",)),
             Page("traces", self._traces, ("slowest",)),
-            Page("events", self._events, ("lags", "flow")),
+            Page("events", self._events.now, ("toll", "consumers", "telling", "work", "flow")),
+            Page("dead", self._events.dead, ("letters",)),
+            Page("search", self.looking.search, ()),
             Page("alerts", self._alerts, ("firing", "rules")),
         )
         self._pages = {page.name: page for page in pages}
@@ -110,7 +129,7 @@ class Contents:
     async def frame(self, name: str, query: Query) -> Frame:
         now = datetime.now(UTC)
         living = state.read_living(self._settings)
-        known = await self._monitoring.now()
+        known, toll = await asyncio.gather(self._monitoring.now(), self._events.toll())
         return Frame(
             page=name,
             now=now,
@@ -122,6 +141,7 @@ class Contents:
             rows=processes.rows(living, known.value),
             known=known,
             query=query,
+            toll=toll,
         )
 
     async def trace(self, trace_id: str) -> Values:
@@ -164,29 +184,6 @@ class Contents:
             "errors": errors,
             "request_id": request_id,
             "longest": max(longest, 0.001),
-        }
-
-    async def _events(self, query: Query) -> Values:
-        known = await self._monitoring.now()
-        now = datetime.now(UTC)
-        points = known.value.events if known.value else []
-        lags = known.value.lags if known.value else []
-        return {
-            "per_second": charts.chart(
-                {
-                    "published": [(point.at, point.published) for point in points],
-                    "handled": [(point.at, point.handled) for point in points],
-                },
-                now=now,
-                clock=clock,
-            ),
-            "waiting": charts.chart(
-                {"waiting": [(point.at, float(point.waiting)) for point in points]}, now=now, clock=clock
-            ),
-            "lags": [
-                (lag, charts.small(self._monitoring.waiting(lag.consumer, lag.source), now=now))
-                for lag in sorted(lags, key=lambda lag: (lag.consumer == "relay", lag.consumer, lag.source))
-            ],
         }
 
     async def _alerts(self, query: Query) -> Values:

@@ -9,9 +9,11 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 from banyan.contracts.gateway import Side
+from banyan.gateway.adapters.messaging import Messaging
 from banyan.gateway.adapters.monitoring import Monitoring
 from banyan.gateway.domain.traffic import Traffic
-from banyan.gateway.http.console import alarms, charts, figures, lines, map, stream, waterfall
+from banyan.gateway.http.console import alarms, charts, figures, lines, map, payloads, stream, waterfall
+from banyan.gateway.http.console.buttons import Buttons
 from banyan.gateway.http.console.contents import Contents, Page, Values
 from banyan.gateway.http.guard import Guard
 from banyan.gateway.operations.routes import Routes
@@ -40,6 +42,7 @@ class Console:
         traffic: Traffic,
         database: Database,
         monitoring: Monitoring,
+        messaging: Messaging,
         verifier: Verifier,
         *,
         is_over: Callable[[str], bool],
@@ -50,12 +53,13 @@ class Console:
         self._verifier = verifier
         self._is_over = is_over
         self._routes = routes
-        self._contents = Contents(settings, routes, traffic, database, monitoring)
+        self._contents = Contents(settings, routes, traffic, database, monitoring, messaging)
         self.watchers = stream.Watchers(self._is_in)
         self._asked: set[asyncio.Task[control.Wish]] = set()
         self._assets = pages.Assets(f"{HOME}/assets", _FOLDER / "assets")
         said = (figures.clock, figures.since, figures.rate, figures.took, figures.size, figures.share)
         of_lines = (lines.moment_of, lines.trace_of, lines.told, lines.request_of, lines.id_of, lines.link_of)
+        of_events = (payloads.plain, payloads.short_type, payloads.first_line, payloads.in_a_line)
         self._pages = pages.Pages(
             templates=_FOLDER / "templates",
             locales=_FOLDER / "locales",
@@ -66,9 +70,12 @@ class Console:
                 "drawing": map,
                 "alarms": alarms,
                 "waterfall": waterfall,
-                **{function.__name__: function for function in (*said, *of_lines)},
+                **{function.__name__: function for function in (*said, *of_lines, *of_events)},
             },
             secure_cookies=settings.url.startswith("https:"),
+        )
+        self._buttons = Buttons(
+            HOME, self._guard, messaging, self._contents.looking, show=self._shown_again, render=self._rendered_whole
         )
 
     def router(self) -> APIRouter:
@@ -79,6 +86,11 @@ class Console:
         for name in ("processes", "logs", "traces", "events", "alerts"):
             api.add_api_route(f"{HOME}/{name}", self._shown_page(name), methods=["GET", "HEAD"])
         api.add_api_route(HOME + "/traces/{trace_id}", self._trace, methods=["GET", "HEAD"])
+        for name in ("dead", "search"):
+            api.add_api_route(f"{HOME}/events/{name}", self._shown_page(name), methods=["GET", "HEAD"])
+        api.add_api_route(HOME + "/events/{context}/dead/{letter_id}", self._letter, methods=["GET", "HEAD"])
+        api.add_api_route(HOME + "/events/{context}/stored/{event_id}", self._stored, methods=["GET", "HEAD"])
+        api.include_router(self._buttons.router())
         api.add_api_route(HOME + "/now", self._now, methods=["GET"])
         api.add_api_route(HOME + "/stream", self._stream, methods=["GET"])
         api.add_api_route(HOME + "/routes/{name}/side", self._move, methods=["POST"])
@@ -116,6 +128,23 @@ class Console:
             return turned_away
         values = await self._contents.trace(trace_id)
         return self._rendered(request, "trace.html", values)
+
+    async def _letter(self, request: Request, context: str, letter_id: str) -> Response:
+        turned_away = await self._turned_away(request)
+        if turned_away is not None:
+            return turned_away
+        return await self._rendered_whole(
+            request, "letter.html", await self._contents.looking.letter(context, letter_id)
+        )
+
+    async def _stored(self, request: Request, context: str, event_id: str) -> Response:
+        turned_away = await self._turned_away(request)
+        if turned_away is not None:
+            return turned_away
+        caller = await self._guard.check(request)
+        return await self._rendered_whole(
+            request, "stored.html", await self._contents.looking.event(context, event_id, caller)
+        )
 
     async def _turned_away(self, request: Request) -> Response | None:
         """Where to go first: to sign in, or back here with a choice that was made by link."""
@@ -196,6 +225,16 @@ class Console:
     async def _shown(self, request: Request, page: Page, *, refusal: Refusal | None = None) -> Response:
         values = await self._contents.values(page, request.query_params)
         return self._rendered(request, page.template, values, refusal=refusal)
+
+    async def _shown_again(self, request: Request, name: str, *, refusal: Refusal) -> Response:
+        return await self._shown(request, self._contents.page(name), refusal=refusal)
+
+    async def _rendered_whole(
+        self, request: Request, template: str, values: Values, *, refusal: Refusal | None = None
+    ) -> Response:
+        """One event or letter, which does not change while it is looked at."""
+        frame = await self._contents.frame("events", {})
+        return self._rendered(request, template, {"frame": frame, "now": frame.now, **values}, refusal=refusal)
 
     def _rendered(self, request: Request, template: str, values: Values, *, refusal: Refusal | None = None) -> Response:
         return self._pages.render(
