@@ -15,6 +15,7 @@ from banyan.infra import databases, migrations
 from banyan.infra.postgres import Database
 from banyan.infra.settings import Settings
 from banyan.messaging import PgmqBroker, outbox, relay
+from banyan.messaging.broker import LARGEST_BATCH
 from banyan.messaging.consumers import at_once
 from banyan.messaging.envelope import Envelope
 from banyan.messaging.memory import MemoryBroker
@@ -94,7 +95,7 @@ async def test_a_missed_notification_costs_half_a_second(iam: Database, iam_url:
 async def test_a_long_outbox_goes_in_batches_that_fit_in_memory(iam: Database, iam_url: str) -> None:
     broker = MemoryBroker()
     await broker.declare(SUBSCRIPTIONS)
-    await tell(iam, times=relay.LARGEST_BATCH + 1)
+    await tell(iam, times=LARGEST_BATCH + 1)
     async with iam.transaction() as tx:
         await tx.execute(
             "WITH big AS (INSERT INTO event SELECT gen_random_uuid(), 'banyan.iam.account-erased.v1', 'b',"
@@ -108,8 +109,8 @@ async def test_a_long_outbox_goes_in_batches_that_fit_in_memory(iam: Database, i
     while batch := await session.move():
         moved.append(batch)
     session.end()
-    assert moved[0] == relay.LARGEST_BATCH
-    assert sum(moved) == relay.LARGEST_BATCH + 41
+    assert moved[0] == LARGEST_BATCH
+    assert sum(moved) == LARGEST_BATCH + 41
     assert len(moved) > 3, "ten megabytes do not go at once"
 
 

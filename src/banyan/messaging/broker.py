@@ -15,6 +15,10 @@ MOST_COUNTED = 100_000
 """A longer queue is said to be so long: counting it all would keep its database busy just when that has to hurry."""
 
 
+LARGEST_BATCH = 500
+"""Events, where the broker sets no limit of its own."""
+
+
 class Feature(StrEnum):
     """What one broker has and another may not; the shared tests ask for it."""
 
@@ -45,6 +49,7 @@ class Broker(Protocol):
     """At-least-once: what is lent and neither deleted nor extended in time is lent again."""
 
     features: frozenset[Feature]
+    largest_batch: int  # of events; more than that may not be published in the time that the relay has for a step
 
     async def declare(self, subscriptions: Sequence[Subscription]) -> None:
         """Make the queues and bind them to their topics, and to no others. Idempotent; queued events stay."""

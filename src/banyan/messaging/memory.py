@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 from banyan.contracts.monitor import Depth
 from banyan.messaging import envelope
-from banyan.messaging.broker import Delivery, Feature, Receipt
+from banyan.messaging.broker import LARGEST_BATCH, Delivery, Feature, Receipt
 from banyan.messaging.envelope import Envelope
 from banyan.messaging.subscriptions import Subscription
 
@@ -26,6 +26,7 @@ class _Queued:
 
 class MemoryBroker:
     features = frozenset({Feature.ORDER_BY_KEY, Feature.LISTENING, Feature.ARCHIVE, Feature.AGE})
+    largest_batch = LARGEST_BATCH
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -11,7 +11,7 @@ import structlog
 from banyan.contracts.monitor import Depth
 from banyan.infra.postgres import CONNECT_TIMEOUT, LOST, Connection, Database
 from banyan.messaging import envelope
-from banyan.messaging.broker import MOST_COUNTED, Delivery, Feature, Receipt
+from banyan.messaging.broker import LARGEST_BATCH, MOST_COUNTED, Delivery, Feature, Receipt
 from banyan.messaging.envelope import Envelope
 from banyan.messaging.subscriptions import Subscription
 
@@ -70,6 +70,7 @@ class PgmqBroker:
             Feature.AGE,
         }
     )
+    largest_batch = LARGEST_BATCH
 
     def __init__(self, url: str, *, size: int = 4) -> None:
         self._url = url

@@ -21,17 +21,17 @@ from banyan.infra.telemetry.figures import LEDGER
 from banyan.infra.telemetry.statements import observed
 from banyan.kit.errors import Unavailable
 from banyan.messaging import envelope, subscriptions
-from banyan.messaging.broker import MOST_COUNTED, Broker
+from banyan.messaging.broker import LARGEST_BATCH, MOST_COUNTED, Broker
 from banyan.messaging.envelope import Envelope
 
 log = structlog.get_logger()
 
 OWNERS = ("iam", "learning")  # the contexts that have an outbox
 
-LARGEST_BATCH = 500
 LARGEST_BATCH_BYTES = 4_000_000
 _POLL_SECONDS = 0.5  # a notification can be missed
 _STEP_SECONDS = 3.0
+_ENOUGH_SECONDS = 0.4  # then the rest of a batch is another step; a broker may take 2.5 s for its part of it
 _LONGEST_PAUSE = 2.0
 _LOOK_SECONDS = 2.0
 _LOCK = 0x72656C6179  # "relay"
@@ -185,12 +185,12 @@ class Session:
         """Publish one batch and forget it; answers how many events that were."""
         self._woken.clear()
         async with asyncio.timeout(4 * _STEP_SECONDS):
-            head = await self._open.fetch(self._head, LARGEST_BATCH)
+            head = await self._open.fetch(self._head, min(LARGEST_BATCH, self._broker.largest_batch))
             if not head:
                 return 0
             batch = await self._batch(head)
             async with asyncio.timeout(_STEP_SECONDS):
-                await self._publish(batch)
+                batch = batch[: await self._publish(batch)]
             await self._open.execute(_GONE, [waiting["position"] for waiting, _ in batch])
             await self._note_moved()
         LEDGER.publish(self._source, len(batch))
@@ -198,7 +198,8 @@ class Session:
 
     async def _batch(self, head: Sequence[Row]) -> list[tuple[Row, Envelope | None]]:
         """As much from the head on as fits, with the events themselves."""
-        found = {row["id"]: row for row in await self._open.fetch(self._events, _ids(head), _SMALL)}
+        ids = [waiting["event_id"] for waiting in head]
+        found = {row["id"]: row for row in await self._open.fetch(self._events, ids, _SMALL)}
         batch, large, size = list[Row](), list[UUID](), 0
         for waiting in head:
             event = found.get(waiting["event_id"])
@@ -218,10 +219,15 @@ class Session:
             for waiting in batch
         ]
 
-    async def _publish(self, batch: Sequence[tuple[Row, Envelope | None]]) -> None:
-        """In its order; what is for one consumer only goes to its queue alone."""
+    async def _publish(self, batch: Sequence[tuple[Row, Envelope | None]]) -> int:
+        """In its order; what is for one consumer only goes to its queue alone. Answers how many there was time for."""
+        done, enough = 0, time.monotonic() + _ENOUGH_SECONDS
         for consumer, part in itertools.groupby(batch, key=lambda one: one[0]["consumer"]):
-            envelopes = [told for _, told in part if told is not None]
+            if done and time.monotonic() > enough:
+                break
+            same = list(part)
+            done += len(same)
+            envelopes = [told for _, told in same if told is not None]
             if not envelopes:
                 continue
             if consumer is None:
@@ -233,6 +239,7 @@ class Session:
                 log.warning("told nobody again", source=self._source, consumer=consumer, events=len(envelopes))
                 continue
             await self._tell(envelopes, queue=queue)
+        return done
 
     async def _tell(self, envelopes: list[Envelope], *, queue: str | None) -> None:
         """With a span for each event that has a trace; one that is published again has another."""
@@ -279,10 +286,6 @@ class Session:
         if self._connection is None:
             raise RuntimeError("open() comes first")
         return self._connection
-
-
-def _ids(head: Sequence[Row]) -> list[UUID]:
-    return [waiting["event_id"] for waiting in head]
 
 
 def _envelope(row: Row, texts: Mapping[UUID, str]) -> Envelope:
