@@ -152,7 +152,8 @@ CREATE TABLE stuck_key (
     consumer text NOT NULL,
     key text NOT NULL,
     since timestamptz NOT NULL DEFAULT now(),
-    redrive_at timestamptz, -- asked for then; NULL: it waits for somebody
+    redrive_at timestamptz, -- due then; NULL: it waits for somebody
+    redrives integer NOT NULL DEFAULT 0, -- tries that came to no end
     PRIMARY KEY (consumer, key)
 );
 CREATE INDEX stuck_key_to_redrive ON stuck_key (consumer, redrive_at) WHERE redrive_at IS NOT NULL;

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from banyan.contracts.events import AccountErased, AccountRegistered, PersonalData, ProfileChanged
 from banyan.infra.postgres import Connection, Database
-from banyan.messaging import Consumer, envelope, on, outbox, relay
+from banyan.messaging import Consumer, on, outbox, relay
 from banyan.messaging.broker import Delivery
-from banyan.messaging.consumers import _Consuming
+from banyan.messaging.consumers import applying
+from banyan.messaging.consumers.reading import read
 from banyan.messaging.envelope import Envelope
 from banyan.messaging.memory import MemoryBroker
 from banyan.messaging.subscriptions import SUBSCRIPTIONS, subscription_of
@@ -190,7 +191,9 @@ class World:
 
         handlers = [on(AccountRegistered, note), on(ProfileChanged, note), on(AccountErased, note)]
         consumer = Consumer(name=NAME, source="iam", handlers=handlers, database=self.learning, people=Persons())
-        await _Consuming(self.broker, consumer)._apply([envelope.decode(delivery.body) for delivery in lent])
+        kinds = {handler.kind.TYPE: handler for handler in handlers}
+        told = [read(delivery, kinds, horizon=None) for delivery in lent]
+        await applying.apply(consumer, told, applying.Trial())
 
 
 keys, seats = st.sampled_from(KEYS), st.integers(1, 3)

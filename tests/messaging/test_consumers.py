@@ -163,20 +163,6 @@ async def test_a_failure_is_logged_with_the_event_and_the_request_it_came_from(
     assert (found["event_id"], found["request_id"]) == (event.id, "r-9")
 
 
-@pytest.mark.parametrize("kind", ["banyan.iam.account-registered.v2", "banyan.iam.account-registered.v99"])
-async def test_an_event_of_an_unknown_version_waits_for_a_consumer_that_knows_it(
-    declared: PgmqBroker, bus_url: str, learning: Database, seen, kind: str
-) -> None:
-    await declared.publish([envelope_of(registered("a"), kind), envelope_of(registered("b"))])
-    async with consuming(declared, [consumer(learning)]):
-
-        async def other_came() -> bool:
-            return await seen() == [("b", "x")] and await queued(bus_url) == 1
-
-        await until(other_came)
-    assert await queued(bus_url) == 1
-
-
 async def test_stopping_finishes_what_is_in_flight_and_gives_back_the_rest(
     declared: PgmqBroker, bus_url: str, learning: Database, seen
 ) -> None:

@@ -46,9 +46,18 @@ class Depth:
 
 
 @dataclass(frozen=True, slots=True)
+class Letters:
+    """What a consumer did not handle: events at fault themselves, and those parked behind them."""
+
+    dead: int
+    parked: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """`GET /figures` of every process, on its own socket. The keys of `calls` are services, those of `sql` and `pools`
-    databases, those of `published` and `outboxes` the contexts that tell, those of `handled` and `queues` consumers.
+    databases, those of `published` and `outboxes` the contexts that tell, those of `handled`, `queues` and `letters`
+    consumers.
     `cannot_write` is why it can write no file just now, `relieves` whether the process before it ended as it was asked
     to."""
 
@@ -66,6 +75,7 @@ class Figures:
     handled: dict[str, Tally] = field(default_factory=dict)
     outboxes: dict[str, Depth] = field(default_factory=dict)
     queues: dict[str, Depth] = field(default_factory=dict)
+    letters: dict[str, Letters] = field(default_factory=dict)
     cannot_write: str = ""
     relieves: bool = False
 

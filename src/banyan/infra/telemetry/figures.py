@@ -10,7 +10,7 @@ from typing import Protocol
 from weakref import WeakSet
 
 from banyan import __version__
-from banyan.contracts.monitor import Depth, Figures, Histogram, Pool, Tally
+from banyan.contracts.monitor import Depth, Figures, Histogram, Letters, Pool, Tally
 
 BOUNDS_MS = (
     *(0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700),
@@ -67,6 +67,7 @@ class Ledger:
     handled: dict[str, Meter] = field(default_factory=dict)
     outboxes: dict[str, Depth] = field(default_factory=dict)
     queues: dict[str, Depth] = field(default_factory=dict)
+    letters: dict[str, Letters] = field(default_factory=dict)
 
     def request(self, method: str, route: str, status: int) -> Meter:
         key = (method if method in _METHODS else "other", route, status // 100)
@@ -113,6 +114,7 @@ class Ledger:
             handled={consumer: meter.tally() for consumer, meter in self.handled.items()},
             outboxes=dict(self.outboxes),
             queues=dict(self.queues),
+            letters=dict(self.letters),
         )
 
 

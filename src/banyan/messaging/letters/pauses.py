@@ -1,0 +1,55 @@
+"""What a consumer's own database says of it to every process that runs it: paused or not, what is due, what is dead."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from banyan.infra.postgres import Database
+
+MOST_COUNTED = 100_000
+
+LOOK = """
+SELECT paused_at, coalesce(paused_by, '') AS paused_by,
+    EXISTS (SELECT FROM stuck_key WHERE consumer = $1 AND redrive_at <= clock_timestamp()) AS due
+FROM (VALUES ($1::text)) AS asked (name) LEFT JOIN consumer USING (name)
+"""
+COUNT = """
+SELECT count(*) FILTER (WHERE state <> 'parked') AS dead, count(*) FILTER (WHERE state = 'parked') AS parked
+FROM (SELECT state FROM dead_letter WHERE consumer = $1 LIMIT $2) AS counted
+"""
+PAUSE = """
+INSERT INTO consumer (name, paused_at, paused_by) VALUES ($1, now(), $2)
+ON CONFLICT (name) DO UPDATE SET paused_at = coalesce(consumer.paused_at, now()),
+    paused_by = CASE WHEN consumer.paused_at IS NULL THEN excluded.paused_by ELSE consumer.paused_by END
+"""
+RESUME = "UPDATE consumer SET paused_at = NULL, paused_by = '' WHERE name = $1"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`due`: some key shall be redriven now."""
+
+    paused_at: datetime | None
+    paused_by: str
+    due: bool
+
+
+async def look(database: Database, consumer: str) -> Standing:
+    row = await database.fetchrow(LOOK, consumer)
+    assert row is not None
+    return Standing(row["paused_at"], row["paused_by"], row["due"])
+
+
+async def count(database: Database, consumer: str) -> tuple[int, int]:
+    """(at fault themselves, parked behind them)"""
+    row = await database.fetchrow(COUNT, consumer, MOST_COUNTED)
+    assert row is not None
+    return row["dead"], row["parked"]
+
+
+async def pause(database: Database, consumer: str, *, by: str) -> None:
+    """Whoever paused it first has."""
+    await database.fetch(PAUSE, consumer, by)
+
+
+async def resume(database: Database, consumer: str) -> None:
+    await database.fetch(RESUME, consumer)
