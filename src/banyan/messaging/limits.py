@@ -17,7 +17,7 @@ BESIDE = 512
 """Bytes of it that are kept free for what a broker says beside the envelope: type, key, trace."""
 
 _TYPE = re.compile(r"banyan\.[a-z]+\.[a-z0-9]+(-[a-z0-9]+)*\.v[1-9][0-9]*")
-_KEY = re.compile(r"[!-~]{1,128}")  # what SQS takes as the group that order is kept in
+_KEY = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,256}")
 
 
 class EventRefused(ValueError):
@@ -35,7 +35,7 @@ def check_type(kind: str) -> None:
 
 def check_key(key: str) -> None:
     if not _KEY.fullmatch(key):
-        raise EventRefused(f"The key is {shown(key)}; it must be 1-128 visible ASCII characters, as an id is.")
+        raise EventRefused(f"The key is {shown(key)}; it must be 1-256 characters in one line.")
 
 
 def check_time(at: datetime) -> None:
