@@ -13,7 +13,7 @@ from tests.journeys.browser import Visitor, visitor
 PAGES = ("", "/processes", "/logs", "/traces", f"/traces/{TRACE}", "/events", "/alerts")
 WINDOWS = ((360, "ko", True), (768, "en", False), (1280, "ko", False), (1680, "en", True))
 
-_TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll("body *")]
+TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll("body *")]
   .filter((one) => one.getBoundingClientRect().right > innerWidth && !one.closest(".picture-frame, .tabs, pre"))
   .map((one) => one.outerHTML.slice(0, 100))"""
 
@@ -53,5 +53,5 @@ async def test_every_page_fits_every_window(plane: Plane, mood: str) -> None:
 
                 name = path.strip("/").partition("/")[0] + ("-one" if TRACE in path else "") or "overview"
                 await seen.screenshot(f"{name}-{width}", whole_page=True)
-                wide = await seen.page.evaluate(_TOO_WIDE)
+                wide = await seen.page.evaluate(TOO_WIDE)
                 assert wide == [], (path, width)
