@@ -68,6 +68,12 @@ def relay_url(settings: Settings, owner: str) -> str:
     return given or foreign_url(owner) or _own_url(settings, owner, "relay")
 
 
+def has_bus(settings: Settings) -> bool:
+    """Whether there is a bus in PostgreSQL at all, ours or somebody else's."""
+    server = server_of("bus")
+    return bool(foreign_url("bus")) or (settings.data / "postgres" / server.name / "PG_VERSION").exists()
+
+
 def bus_url(settings: Settings, role: str) -> str:
     """The bus, for a context's role or the relay's. Elsewhere its URL names the role."""
     return foreign_url("bus") or _own_url(settings, "bus", role)

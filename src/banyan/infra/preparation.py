@@ -14,11 +14,12 @@ log = structlog.get_logger()
 
 
 class NotPrepared(Unavailable):
-    """This service is waiting for its database; try again in a moment."""
+    """This service is waiting for what it needs to begin; try again in a moment."""
 
 
 class Preparation:
-    """Repeats `step` while its database is away. Any other fault of it ends the process, so that it is seen."""
+    """Repeats `step` while its database, or what else it needs, is away. Any other fault ends the process, so that it is
+    seen."""
 
     def __init__(
         self, step: Callable[[], Awaitable[None]], *, pause_seconds: float = 0.25, patience_seconds: float = 2.0
@@ -66,6 +67,6 @@ class Preparation:
                 self._done.set()
             except Unavailable as fault:
                 if not waiting:
-                    log.warning("waiting for the database", reason=repr(fault.__cause__ or fault))
+                    log.warning("waiting for what it needs", reason=repr(fault.__cause__ or fault))
                 waiting = True
                 await asyncio.sleep(self._pause_seconds)

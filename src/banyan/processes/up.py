@@ -17,6 +17,7 @@ from banyan.infra.supervisor import memory, probe, reload
 from banyan.infra.supervisor.child import Spec
 from banyan.infra.supervisor.control import Control, Handler
 from banyan.infra.supervisor.supervisor import Progress, Supervisor
+from banyan.messaging import choosing
 from banyan.processes import archiving, envoy, faults, installation, postgres, registry, replicas, restarting
 from banyan.processes.registry import Process
 
@@ -34,6 +35,7 @@ async def up(settings: Settings, progress: Progress) -> None:
     settings.make_folders()
     async with Supervisor(settings, progress) as supervisor:
         check_port(settings)
+        await choosing.check(settings)
         plane = DataPlane(settings)
         await plane.validate(worlds.defaults(settings))  # finds a certificate or an address that Envoy would not take
         if settings.reload:
@@ -121,6 +123,8 @@ def _may_know(process: Process, variable: str) -> bool:
         return process.name == "relay"
     if variable == "BANYAN_BACKUP_PASSPHRASE":
         return False
+    if variable.startswith("AWS_"):
+        return "bus" in process.reaches()  # who tells or hears of events, and keeps them
     if variable == "BANYAN_SMTP_URL":
         return process.name in ("iam", "monitor")
     return variable != http.LISTEN_VARIABLE
