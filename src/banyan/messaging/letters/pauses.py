@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from banyan.infra.postgres import Database
-
-MOST_COUNTED = 100_000
+from banyan.messaging.broker import MOST_COUNTED
 
 LOOK = """
 SELECT paused_at, coalesce(paused_by, '') AS paused_by,
@@ -22,6 +21,7 @@ ON CONFLICT (name) DO UPDATE SET paused_at = coalesce(consumer.paused_at, now())
     paused_by = CASE WHEN consumer.paused_at IS NULL THEN excluded.paused_by ELSE consumer.paused_by END
 """
 RESUME = "UPDATE consumer SET paused_at = NULL, paused_by = '' WHERE name = $1"
+REBUILDING = "SELECT consumer FROM rebuild WHERE state = 'running'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,11 @@ async def count(database: Database, consumer: str) -> tuple[int, int]:
     row = await database.fetchrow(COUNT, consumer, MOST_COUNTED)
     assert row is not None
     return row["dead"], row["parked"]
+
+
+async def rebuilding(database: Database) -> set[str]:
+    """Consumers whose state is being built anew."""
+    return {row["consumer"] for row in await database.fetch(REBUILDING)}
 
 
 async def pause(database: Database, consumer: str, *, by: str) -> None:
