@@ -127,7 +127,7 @@ async def book_while_killing(world: World, victims: Sequence[Part], *, bookings:
     killed = 0
     try:
         while (killed < kills or not booking.done()) and killed < 2 * kills:  # a busy machine may be slow to book
-            await _let_book(gate, share, world.dice.uniform(0.1, 0.9))
+            await _let_book(gate, share, world.dice.uniform(0.1, 1.0), world.dice)
             victim = world.dice.choice(victims)
             world.timeline.note(f"kill {victim.name}; {len(world.known.committed)} booked")
             await victim.kill()
@@ -144,15 +144,15 @@ async def book_while_killing(world: World, victims: Sequence[Part], *, bookings:
     return killed
 
 
-async def _let_book(gate: asyncio.Semaphore, number: int, seconds: float) -> None:
-    """A little at a time, so that whoever is killed then is at work."""
-    for done in range(_STEPS):
-        for _ in range(number * done // _STEPS, number * (done + 1) // _STEPS):
+async def _let_book(gate: asyncio.Semaphore, number: int, seconds: float, dice: random.Random) -> None:
+    """Some now and then, and some at once at the end: so whoever is killed then is at work."""
+    for step in range(_STEPS):
+        for _ in range(number * step // _STEPS, number * (step + 1) // _STEPS):
             gate.release()
-        await asyncio.sleep(seconds / _STEPS)
+        await asyncio.sleep(dice.uniform(0, 0.03) if step == _STEPS - 1 else seconds / _STEPS)
 
 
-_STEPS = 20
+_STEPS = 4
 
 
 async def book_at(world: World, *, rate: float, seconds: float) -> int:
