@@ -108,8 +108,8 @@ class Contents:
             Page("processes", self._processes, ("processes",)),
             Page("logs", self._logs, ("lines",)),
             Page("traces", self._traces, ("slowest",)),
-            Page("events", self._events.now, ("toll", "consumers", "telling", "work", "flow")),
-            Page("dead", self._events.dead, ("letters",)),
+            Page("events", self._events.now, ("event-tabs", "toll", "consumers", "telling", "work", "flow")),
+            Page("dead", self._events.dead, ("event-tabs", "letters")),
             Page("search", self.looking.search, ()),
             Page("alerts", self._alerts, ("firing", "rules")),
         )

@@ -59,7 +59,7 @@ class Console:
         self._assets = pages.Assets(f"{HOME}/assets", _FOLDER / "assets")
         said = (figures.clock, figures.since, figures.rate, figures.took, figures.size, figures.share)
         of_lines = (lines.moment_of, lines.trace_of, lines.told, lines.request_of, lines.id_of, lines.link_of)
-        of_events = (payloads.plain, payloads.short_type, payloads.first_line, payloads.in_a_line)
+        of_events = (payloads.plain, payloads.short_type, payloads.first_line, payloads.in_a_line, payloads.pieces)
         self._pages = pages.Pages(
             templates=_FOLDER / "templates",
             locales=_FOLDER / "locales",
@@ -70,6 +70,7 @@ class Console:
                 "drawing": map,
                 "alarms": alarms,
                 "waterfall": waterfall,
+                "SHORT": payloads.SHORT,
                 **{function.__name__: function for function in (*said, *of_lines, *of_events)},
             },
             secure_cookies=settings.url.startswith("https:"),

@@ -12,7 +12,8 @@ import msgspec
 from banyan.contracts.messaging import MASK, StoredEvent
 
 LONGEST = 20_000
-_LINE = 160
+SHORT = 2_000
+_LINE = 120
 _DEEPEST = 20
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _UNSEEN = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
@@ -61,10 +62,10 @@ def in_a_line(event: StoredEvent) -> str:
     return plain(msgspec.json.encode(told).decode()[1:-1], _LINE) if told else ""
 
 
-def pieces(data: Any, *, unmasked: bool = False) -> list[Piece]:
+def pieces(data: Any, *, unmasked: bool = False, longest: int = LONGEST) -> list[Piece]:
     """JSON over several lines; personal data are pieces of their own."""
     joined: list[Piece] = []
-    left = LONGEST
+    left = longest
     for piece in _pieces(data, depth=0, personal=False, unmasked=unmasked):
         if left <= 0:
             return [*joined, Piece("text", "…")]
