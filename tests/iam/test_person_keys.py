@@ -1,0 +1,348 @@
+"""Keys of people's data: made with the account, given to services only, gone for good with the account."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import pytest
+
+from banyan.clients import people as client
+from banyan.clients.people import People
+from banyan.contracts import identity
+from banyan.contracts.messaging import MOST_PERSONS
+from banyan.iam.adapters.person_keys import KeysUnreadableError, KeyVault
+from banyan.iam.domain import AccountId
+from banyan.iam.operations.person_keys import PersonKeys
+from banyan.infra import http
+from banyan.infra.http_client import ServiceAway
+from banyan.infra.postgres import Database
+from banyan.infra.secrets import secret
+from banyan.infra.service_tokens import ServiceToken
+from banyan.messaging import envelope, privacy
+
+from .people import PASSWORD, House
+
+NAME, EMAIL = "떠난이", "gone@example.com"
+PLAIN = '{"pii": {"name": "떠난이", "email": "gone@example.com"}, "account_id": "%s", "at": "2026-01-01T00:00:00Z"}'
+ADD = """
+INSERT INTO event (id, type, key, data, at) VALUES (uuidv7(), 'banyan.iam.account-registered.v1', $1, $2, now())
+RETURNING id
+"""
+
+
+async def registered(house: House, email: str = EMAIL) -> str:
+    answer = await house.browser().sign_up(email, name=NAME)
+    return str(answer.json()["id"])
+
+
+async def erase(house: House, email: str = EMAIL) -> None:
+    browser = house.browser()
+    await browser.sign_in(email)
+    answer = await browser.ask("DELETE", "/api/v1/me", {"password": PASSWORD})
+    assert answer.status_code == 204
+
+
+async def told_of(house: House, account_id: str) -> list[envelope.Envelope]:
+    rows = await house.database.fetch(
+        "SELECT * FROM event WHERE key = $1 AND data ? 'pii' ORDER BY position", account_id
+    )
+    return [
+        envelope.of_row(
+            event_id=row["id"], kind=row["type"], key=row["key"], data=row["data"], at=row["at"], request_id=None
+        )
+        for row in rows
+    ]
+
+
+@asynccontextmanager
+async def listening(house: House) -> AsyncIterator[None]:
+    """iam where services look for it, without Envoy between."""
+    stop = asyncio.Event()
+    listener = http.listening_socket(house.settings.run / "internal.sock")
+    serving = asyncio.create_task(http.serve(house.app, listener, stop=stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await serving
+        listener.close()
+
+
+@pytest.fixture
+async def people(house: House) -> AsyncIterator[People]:
+    asking = People(house.settings, service="learning")
+    yield asking
+    await asking.close()
+
+
+async def test_what_iam_tells_of_a_person_opens_for_services_and_for_nobody_once_they_are_erased(
+    house: House, people: People
+) -> None:
+    account_id = await registered(house)
+    [told] = await told_of(house, account_id)
+    assert set(told.data["pii"]) == {"person", "sealed"}
+
+    async with listening(house):
+        [before] = await privacy.opened([told], people)
+        await erase(house)
+        late = People(house.settings, service="learning")
+        [after] = await privacy.opened([told], late)
+        await late.close()
+
+    assert before.data["pii"] == {"name": NAME, "email": EMAIL}
+    assert after.data["pii"] == {"name": "", "email": ""}
+
+
+async def test_a_key_is_remembered_for_its_time_and_forgotten_at_once_when_told(house: House) -> None:
+    account_id, other = await registered(house), await registered(house, "other@example.com")
+    now = [0.0]
+    people = People(house.settings, service="learning", clock=lambda: now[0])
+    async with listening(house):
+        keys = await people.keys([account_id, other, str(uuid.uuid4()), "no account"])
+    assert [key is None for key in keys.values()] == [False, False, True, True]
+
+    now[0] = house.settings.person_keys
+    assert await people.keys([account_id]) == {account_id: keys[account_id]}
+    people.forget(account_id)
+    assert await people.keys([account_id, other]) == {account_id: None, other: keys[other]}
+    now[0] += 1
+    with pytest.raises(ServiceAway):
+        await people.keys([other])
+    async with listening(house):
+        with pytest.raises(ServiceAway):
+            await people.keys([other])  # it was away a moment ago
+        now[0] += 1
+        assert await people.keys([other]) == {other: keys[other]}
+    await people.close()
+
+
+async def test_a_key_that_was_on_its_way_when_its_person_was_erased_is_not_used(house: House, people: People) -> None:
+    account_id = await registered(house)
+
+    async with listening(house):
+        asking = asyncio.create_task(people.keys([account_id]))
+        await asyncio.sleep(0)
+        people.forget(account_id)
+        assert await asking == {account_id: None}
+    assert await people.keys([account_id]) == {account_id: None}
+
+
+async def test_no_more_is_remembered_than_so_many_and_no_more_asked_for_at_once(
+    house: House, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "REMEMBERED", 50)
+    persons = [str(uuid.uuid4()) for _ in range(MOST_PERSONS * 2 + 1)]
+
+    async with listening(house):
+        assert await people.keys(persons) == dict.fromkeys(persons)
+    assert await people.keys(persons[-50:]) == dict.fromkeys(persons[-50:])
+    with pytest.raises(ServiceAway):
+        await people.keys(persons[-51:])
+
+
+async def test_nobody_but_a_service_is_given_a_key(house: House) -> None:
+    account_id = await registered(house)
+    visitor = house.browser(origin=None)
+    await visitor.sign_in(EMAIL)
+    wanted = {"persons": [account_id]}
+    token = visitor.cookies[identity.SESSION_COOKIE]
+    elsewhere = replace(house.settings, data=house.settings.data / "another")
+    elsewhere.make_folders()
+
+    answers = [
+        await visitor.ask("POST", "/internal/person-keys", wanted),
+        await visitor.ask("POST", "/internal/person-keys", wanted, authorization=f"Bearer {token}"),
+        await visitor.ask("POST", "/internal/person-keys", wanted, authorization=f"Banyan-Service {token}"),
+    ]
+    for given in (
+        ServiceToken(elsewhere, service="learning", audience="iam"),
+        ServiceToken(house.settings, service="learning", audience="learning"),
+        ServiceToken(house.settings, service="learning", audience="iam", clock=lambda: 1_000_000.0),
+    ):
+        answers.append(await visitor.ask("POST", "/internal/person-keys", wanted, **given.headers()))
+
+    assert [(answer.status_code, answer.json()["type"]) for answer in answers] == [
+        (401, "/_banyan/problems/services-only")
+    ] * 6
+    right = ServiceToken(house.settings, service="learning", audience="iam").headers()
+    answer = await visitor.ask("POST", "/internal/person-keys", wanted, **right)
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    many = {"persons": [str(uuid.uuid4()) for _ in range(MOST_PERSONS + 1)]}
+    assert (await visitor.ask("POST", "/internal/person-keys", many, **right)).status_code == 422
+
+
+async def test_a_stolen_database_opens_nothing_and_a_lost_secret_erases_nobody(house: House, people: People) -> None:
+    account_id = await registered(house)
+    row = await house.database.fetchrow("SELECT account_id, sealed FROM person_key")
+    assert row is not None
+    vault = KeyVault(lambda: secret(house.settings.secrets, "iam-person-keys"))
+    key = vault.open(AccountId(row["account_id"]), row["sealed"])
+    assert key not in row["sealed"]
+    with pytest.raises(KeysUnreadableError):
+        vault.open(AccountId(uuid.uuid4()), row["sealed"])
+
+    (house.settings.secrets / "iam-person-keys").unlink()
+
+    async with listening(house):
+        with pytest.raises(ServiceAway):
+            await people.keys([account_id])
+
+
+async def test_a_destroyed_key_does_not_come_back(house: House) -> None:
+    account_id = await registered(house)
+    kept = await house.database.fetchval("SELECT sealed FROM person_key")
+    await erase(house)
+    assert await house.database.fetchval("SELECT count(*) FROM person_key") == 0
+
+    with pytest.raises(asyncpg.RestrictViolationError):
+        await house.database.fetch("INSERT INTO person_key VALUES ($1, $2, now())", uuid.UUID(account_id), kept)
+    other = await registered(house)
+    with pytest.raises(asyncpg.RestrictViolationError):
+        await house.database.fetch("UPDATE person_key SET sealed = $1", kept)
+    assert other != account_id
+
+
+async def test_a_key_that_the_program_before_left_behind_is_destroyed(house: House) -> None:
+    await registered(house)
+    await house.database.fetch(
+        "UPDATE account SET email = NULL, name = '', roles = '{}', password_hash = NULL, erased_at = now()"
+    )
+
+    await house.iam.housekeeping.clean(now=datetime.now(UTC))
+
+    assert await house.database.fetchval("SELECT count(*) FROM person_key") == 0
+
+
+async def plain_event(house: House, account_id: str) -> uuid.UUID:
+    """As the program before this one has told of it."""
+    found: uuid.UUID = await house.database.fetchval(ADD, account_id, PLAIN % account_id)
+    return found
+
+
+async def unmasked(house: House, event_id: uuid.UUID, by: str = "cli") -> dict[str, Any]:
+    body = {"by": by, "reason": "A learner asked what we sent"}
+    answer = await house.client.post(f"/internal/messaging/events/{event_id}/unmasked", json=body)
+    return dict(answer.json())
+
+
+async def test_what_was_told_in_plain_text_is_sealed_in_small_steps(house: House) -> None:
+    living, gone = await registered(house, "a@example.com"), await registered(house)
+    await house.database.fetch("DELETE FROM person_key")  # there were none before
+    old = [await plain_event(house, account_id) for account_id in (living, living, gone, str(uuid.uuid4()))]
+    blank = (PLAIN % living).replace(NAME, "").replace(EMAIL, "")
+    blanked = await house.database.fetchval(ADD, living, blank)
+    await erase(house)
+
+    steps = [await house.iam.person_keys.seal_old_events(now=datetime.now(UTC), at_most=3) for _ in range(3)]
+
+    assert steps == [3, 1, 0]
+    rows = await house.database.fetch("SELECT data::text AS data FROM event")
+    assert not [row for row in rows if NAME in row["data"] or EMAIL in row["data"]]
+    assert json.loads(await house.database.fetchval("SELECT data FROM event WHERE id = $1", blanked)) == json.loads(
+        blank
+    )
+    opened = [(await unmasked(house, event_id))["data"]["pii"] for event_id in (*old, blanked)]
+    assert opened == [{"name": NAME, "email": EMAIL}] * 2 + [{"name": None, "email": None}] * 3
+    assert await house.database.fetchval("SELECT count(*) FROM person_key") == 1
+
+
+async def test_two_processes_do_not_seal_the_same(house: House, iam_database: Database) -> None:
+    account_id = await registered(house)
+    for _ in range(40):
+        await plain_event(house, account_id)
+    other = PersonKeys(iam_database, KeyVault(lambda: secret(house.settings.secrets, "iam-person-keys")))
+
+    sealed = 0
+    while done := sum(
+        await asyncio.gather(
+            *(keys.seal_old_events(now=datetime.now(UTC), at_most=15) for keys in (house.iam.person_keys, other))
+        )
+    ):
+        sealed += done
+
+    assert sealed == 40
+
+
+BLANKED = """jsonb_set(data, '{pii}', '{"name": "", "email": ""}')"""
+ANOTHERS = """jsonb_set(data, '{pii}', '{"person": "somebody", "sealed": "x"}')"""
+SEALED = "jsonb_set(data, '{pii}', jsonb_build_object('person', key, 'sealed', 'x'))"
+
+EMPTY, MORE = SEALED.replace("'x'", "''"), SEALED.replace("'x'", "'x', 'more', 1")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE event SET type = 'banyan.iam.profile-changed.v1'",
+        "UPDATE event SET data = '{}'",
+        f"UPDATE event SET data = {BLANKED}",
+        f"UPDATE event SET data = {ANOTHERS}",
+        f"UPDATE event SET data = {EMPTY}",
+        f"UPDATE event SET data = {MORE}",
+        f"UPDATE event SET data = {SEALED}, at = now()",
+        f"UPDATE event SET data = {SEALED} || jsonb_build_object('more', 1)",
+        "DELETE FROM event",
+        "TRUNCATE event",
+    ],
+)
+async def test_an_event_in_plain_text_may_be_sealed_and_nothing_else(house: House, change: str) -> None:
+    await plain_event(house, str(uuid.uuid4()))
+
+    with pytest.raises(asyncpg.RestrictViolationError):
+        await house.database.fetch(change)
+
+
+async def test_a_sealed_event_is_never_sealed_anew(house: House) -> None:
+    await registered(house)
+
+    with pytest.raises(asyncpg.RestrictViolationError):
+        await house.database.fetch(f"UPDATE event SET data = {SEALED} WHERE data ? 'pii'")
+
+
+async def test_a_look_at_personal_data_is_written_down_with_who_and_why(house: House) -> None:
+    account_id = await registered(house)
+    [told] = await told_of(house, account_id)
+    looker = str(uuid.uuid4())
+
+    found = await unmasked(house, uuid.UUID(told.id), by=looker)
+
+    assert (found["unmasked"], found["data"]["pii"]) == (True, {"name": NAME, "email": EMAIL})
+    line = await house.database.fetchrow("SELECT * FROM audit WHERE action = 'event-unmasked'")
+    assert line is not None
+    assert (str(line["actor"]), str(line["subject"])) == (looker, account_id)
+    assert line["detail"] == f"{told.id} A learner asked what we sent"
+    await erase(house)
+    assert (await unmasked(house, uuid.UUID(told.id)))["data"]["pii"] == {"name": None, "email": None}
+    assert await house.database.fetchval("SELECT count(*) FROM audit WHERE action = 'event-unmasked'") == 2
+
+
+async def test_a_look_without_who_or_why_or_through_envoy_is_refused(house: House) -> None:
+    account_id = await registered(house)
+    [told] = await told_of(house, account_id)
+    path = f"/internal/messaging/events/{told.id}/unmasked"
+
+    async def look(at: str = path, by: str = "cli", reason: str = "because", **headers: str) -> int:
+        body = {"by": by, "reason": reason}
+        return (await house.client.post(at, json=body, headers=headers)).status_code
+
+    assert [
+        await look(by="somebody"),
+        await look(reason="  "),
+        await look(reason="x" * 201),
+        await look(path.replace(told.id, str(uuid.uuid4()))),
+        await look(**{"x-forwarded-for": "127.0.0.1"}),
+    ] == [422, 422, 422, 404, 404]
+    assert await house.database.fetchval("SELECT count(*) FROM audit WHERE action = 'event-unmasked'") == 0
+
+
+def test_only_an_admin_may_see_personal_data() -> None:
+    holders = {role for role, granted in identity.GRANTS.items() if "iam.personal-data.see" in granted}
+
+    assert holders == {identity.Role.ADMIN}
