@@ -18,8 +18,8 @@ class NotPrepared(Unavailable):
 
 
 class Preparation:
-    """Repeats `step` while its database, or what else it needs, is away. Any other fault ends the process, so that it is
-    seen."""
+    """Repeats `step` while its database, or what else it needs, is away. Any other fault ends the process, so that it
+    is seen."""
 
     def __init__(
         self, step: Callable[[], Awaitable[None]], *, pause_seconds: float = 0.25, patience_seconds: float = 2.0
