@@ -1,4 +1,4 @@
-"""The diagrams in `docs/images/`, drawn from the registry, the default routes, the subscriptions and the settings."""
+"""The diagrams in `docs/images/`, drawn from the registry, the default routes, the settings and the events."""
 
 import dataclasses
 import tomllib
@@ -10,9 +10,8 @@ from banyan.gateway.domain.defaults import default_routes
 from banyan.gateway.domain.world import API_OWNERS
 from banyan.infra.databases import SERVERS
 from banyan.infra.settings import Settings
-from banyan.messaging import envelope
-from banyan.messaging.subscriptions import SUBSCRIPTIONS
 from banyan.processes.registry import PROCESSES
+from tools import event_pictures
 from tools.canvas import Canvas
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +23,8 @@ def drawings() -> dict[str, str]:
     drawn: dict[str, Callable[[], Canvas]] = {
         "request": request,
         "session": session,
-        "event": event,
+        "event": event_pictures.event,
+        "brokers": event_pictures.brokers,
         "processes": processes,
         "isolation": isolation,
         "imports": imports,
@@ -95,32 +95,6 @@ def session() -> Canvas:
         style="m c",
     )
     sheet.text(430, 464, "While iam is away, tokens go on to be believed until they end.", style="m")
-    return sheet
-
-
-def event() -> Canvas:
-    rows = len(SUBSCRIPTIONS)
-    height = max(250, 110 * rows + 20)
-    sheet = Canvas(860, height, "An event: written with the rows it tells of, published by the relay, consumed once")
-    sheet.area(10, 10, 230, height - 20, "one transaction")
-    middle = height / 2
-    parts = (
-        ("rows", "what has changed"),
-        ("event", "the store: only added to"),
-        ("outbox", "what waits for the relay"),
-    )
-    for number, (name, words) in enumerate(parts):
-        sheet.box(28, 42 + (height - 112) / 2 * number, 194, 50, name, words, kind="new")
-    sheet.box(310, middle - 32, 110, 64, "relay", "publishes, then", "deletes there", kind="gateway")
-    sheet.arrow((222, height - 45), (310, middle + 8))
-    for number, subscription in enumerate(SUBSCRIPTIONS):
-        top = height / rows * (number + 0.5) - 44
-        heard = (envelope.name_of(kind.TYPE).removeprefix("banyan.") for kind in subscription.events)
-        sheet.text(490, top + 4, _listed(heard, 2), style="m", anchor="start")
-        sheet.box(490, top + 12, 160, 64, "queue", subscription.queue, code=True)
-        sheet.arrow((420, middle), (490, top + 44), kind="gateway")
-        sheet.box(700, top + 12, 150, 64, subscription.role, "effect and inbox,", "one transaction", kind="new")
-        sheet.arrow((650, top + 44), (700, top + 44), kind="new")
     return sheet
 
 
