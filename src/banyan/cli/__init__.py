@@ -14,6 +14,7 @@ from banyan.cli.event import app as event
 from banyan.cli.fault import app as fault
 from banyan.cli.gateway import app as gateway
 from banyan.cli.iam import app as iam
+from banyan.cli.rebuild import app_of
 from banyan.cli.route import app as route
 from banyan.cli.status import status
 
@@ -41,6 +42,8 @@ app.add_typer(iam, name="iam")
 app.add_typer(db, name="db")
 app.add_typer(event, name="event")
 app.add_typer(fault, name="fault")
+for context in ("learning", "live"):
+    app.add_typer(app_of(context), name=context)
 
 
 def _print_version(asked: bool) -> None:

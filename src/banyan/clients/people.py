@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from banyan.contracts import messaging as wire
+from banyan.contracts.iam import PersonPage
 from banyan.infra.http_client import HttpClient, ServiceAway, ServiceRefused
 from banyan.infra.service_tokens import ServiceToken
 from banyan.infra.settings import Settings
@@ -18,6 +19,7 @@ log = structlog.get_logger()
 
 REMEMBERED = 10_000  # people; a key is 32 bytes
 _TIMEOUT_SECONDS = 2.0
+_PAGE_SECONDS = 10.0
 _PAUSE_SECONDS = 0.25  # events that wait for keys must not ask a service that is away one by one
 
 
@@ -32,6 +34,7 @@ class People:
 
     def __init__(self, settings: Settings, *, service: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._http = HttpClient(settings.run / "internal.sock", "iam", timeout=_TIMEOUT_SECONDS, limit=4)
+        self._slowly = HttpClient(settings.run / "internal.sock", "iam", timeout=_PAGE_SECONDS, limit=1)
         self._token = ServiceToken(settings, service=service, audience="iam")
         self._age = settings.person_keys
         self._clock = clock
@@ -56,8 +59,16 @@ class People:
     def forget(self, person: str) -> None:
         self._remember(person, None, self._clock())
 
+    async def page(self, after: str) -> PersonPage:
+        """Everybody as iam knows them, some at a time; empty to begin. Raises ServiceAway, ServiceRefused."""
+        asked = {"after": after} if after else {}
+        return await self._slowly.call(
+            "GET", "/internal/people", PersonPage, params=asked, headers=self._token.headers()
+        )
+
     async def close(self) -> None:
         await self._http.close()
+        await self._slowly.close()
 
     async def _ask(self, persons: list[str]) -> dict[str, bytes | None]:
         asked_at = self._clock()

@@ -86,3 +86,24 @@ class RevokedSessions:
     """Ids of sessions that were ended while a token of theirs may still be valid."""
 
     items: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """As services copy it. `told_at` is when the last event about them happened; an erased one has no name and no
+    address."""
+
+    id: str
+    name: str
+    email: str
+    erased: bool
+    told_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonPage:
+    """In the order of ids; `next` is an id."""
+
+    items: list[Person]
+    next: str | None = None
+    total: int = 0

@@ -3,9 +3,12 @@
 from datetime import datetime, timedelta
 
 from banyan.contracts import iam as wire
+from banyan.contracts.events import AccountErased, AccountRegistered, ProfileChanged
 from banyan.iam.domain import AccountId, SessionId
 from banyan.infra.identity import SignedOut
 from banyan.infra.postgres import Database
+
+_TELLING_OF_PEOPLE = (AccountRegistered, ProfileChanged, AccountErased)
 
 IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM account)"
 
@@ -24,6 +27,15 @@ SELECT id, created_at, last_seen_at, device, address FROM session
 WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $2
 ORDER BY last_seen_at DESC, id DESC LIMIT 100
 """
+
+# With the time of the newest event about them, in one statement: who copies them knows what is newer.
+PEOPLE = """
+SELECT id, name, coalesce(email, '') AS email, erased_at IS NOT NULL AS erased, coalesce(
+    (SELECT max(at) FROM event WHERE key = account.id::text AND type = ANY($3)), erased_at, created_at
+) AS told_at
+FROM account WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2
+"""
+ACCOUNTS = "SELECT count(*) FROM account"
 
 REVOKED = "SELECT id FROM session WHERE ended_at > $1 ORDER BY ended_at DESC"
 
@@ -62,6 +74,19 @@ async def sessions(database: Database, *, account_id: AccountId, current: Sessio
             for row in rows
         ]
     )
+
+
+async def people(database: Database, *, after: AccountId | None, limit: int) -> wire.PersonPage:
+    """Everybody, those who were erased, too."""
+    rows = await database.fetch(PEOPLE, after, limit + 1, [kind.TYPE for kind in _TELLING_OF_PEOPLE])
+    total = await database.fetchval(ACCOUNTS) if after is None else 0
+    items = [
+        wire.Person(
+            id=str(row["id"]), name=row["name"], email=row["email"], erased=row["erased"], told_at=row["told_at"]
+        )
+        for row in rows[:limit]
+    ]
+    return wire.PersonPage(items=items, next=items[-1].id if len(rows) > limit else None, total=total)
 
 
 async def revoked(database: Database, *, now: datetime, life: timedelta) -> wire.RevokedSessions:

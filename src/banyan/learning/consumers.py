@@ -1,14 +1,20 @@
 """What learning hears from others."""
 
+from collections.abc import Awaitable, Callable
+
 from banyan.contracts.events import AccountErased, AccountRegistered, ProfileChanged
+from banyan.contracts.iam import PersonPage
 from banyan.infra.postgres import Database
 from banyan.learning.operations import persons
+from banyan.messaging.anew import FromView, Page
 from banyan.messaging.consumers import Consumer, on
 from banyan.messaging.privacy import PersonKeys
 
+View = Callable[[str], Awaitable[PersonPage]]
 
-def from_iam(database: Database, people: PersonKeys) -> Consumer:
-    """Keeps the copies of people."""
+
+def from_iam(database: Database, people: PersonKeys, *, view: View | None = None) -> Consumer:
+    """Keeps the copies of people; they are copied anew from `view`."""
     return Consumer(
         name="learning-from-iam",
         source="iam",
@@ -19,4 +25,13 @@ def from_iam(database: Database, people: PersonKeys) -> Consumer:
         ],
         database=database,
         people=people,
+        rebuild=_from_view(view) if view is not None else None,
     )
+
+
+def _from_view(view: View) -> FromView:
+    async def pages(after: str) -> Page:
+        page = await view(after)
+        return Page(page.items, page.next, page.total)
+
+    return FromView(tables=("person",), swap=persons.take_over, pages=pages, fill=persons.copy)

@@ -8,6 +8,7 @@ from banyan.infra.postgres import Connection, Database
 from banyan.live import domain, store
 
 _AT_ONCE = 10_000
+_NOBODY_LISTENS = "nobody"
 
 
 async def record(tx: Connection, event: StudentEnrolled, *, now: datetime) -> None:
@@ -22,6 +23,26 @@ async def record(tx: Connection, event: StudentEnrolled, *, now: datetime) -> No
         now=now,
         keep=domain.LONGEST_REPLAY,
     )
+
+
+async def record_anew(tx: Connection, event: StudentEnrolled, *, now: datetime) -> None:
+    """As `record`, into counts that nobody sees yet: nothing is announced."""
+    await store.record(
+        tx,
+        course_id=UUID(event.course_id),
+        slug=event.slug,
+        learners=event.learners,
+        at=event.at,
+        falls_after=domain.FALLS_AFTER,
+        now=now,
+        keep=domain.LONGEST_REPLAY,
+        channel=_NOBODY_LISTENS,
+    )
+
+
+async def take_over(tx: Connection, *, now: datetime) -> None:
+    """The counts that were built anew are those that are shown from now on."""
+    await store.take_over(tx, now=now)
 
 
 async def prune(database: Database, *, older_than: timedelta, now: datetime) -> int:

@@ -41,8 +41,9 @@ class Events:
         try:
             async with AsyncExitStack() as beside:
                 await beside.enter_async_context(self._hearing.running(after=after))
-                for work_of_operators in (*self._replays, self._rebuilds):
-                    await beside.enter_async_context(work_of_operators.running(after=after))
+                for replays in self._replays:
+                    await beside.enter_async_context(replays.running(after=after))
+                await beside.enter_async_context(self._rebuilds.running(after=after))
                 yield
         finally:
             for owner in self._owners.values():

@@ -34,7 +34,7 @@ async def run(settings: Settings) -> None:
     )
     preparation = Preparation(lambda: prepare(database, demo=settings.demo))
     people = People(settings, service="learning")
-    events = Events(settings, "learning", database, consumers=[consumers.from_iam(database, people)])
+    events = Events(settings, "learning", database, consumers=[consumers.from_iam(database, people, view=people.page)])
     app = http.application(
         "learning", [*faces, events.router], settings=settings, checks=[preparation.check, database.ready]
     )

@@ -4,17 +4,14 @@ import asyncio
 import resource
 from dataclasses import replace
 
-from banyan.contracts.events import StudentEnrolled
 from banyan.infra import databases, http, migrations, postgres
 from banyan.infra.preparation import Preparation
 from banyan.infra.settings import Settings
 from banyan.infra.streams import StreamProtocol
-from banyan.live import jobs
+from banyan.live import consumers, jobs
 from banyan.live.adapters import Line
-from banyan.live.consumers import enrolled
 from banyan.live.domain import Hub, Limits
 from banyan.live.http import router
-from banyan.messaging import Consumer, on
 from banyan.processes.events import Events
 
 _UNKNOWN = 1000
@@ -33,10 +30,7 @@ async def run(settings: Settings) -> None:
         prepared.set()
 
     preparation = Preparation(prepare)
-    enrolments = Consumer(
-        name="live-from-learning", source="learning", handlers=[on(StudentEnrolled, enrolled)], database=database
-    )
-    events = Events(settings, "live", database, consumers=[enrolments])
+    events = Events(settings, "live", database, consumers=[consumers.from_learning(database)])
     # A stream that begins is short work, and all of them may come back at once: its own limit is the one that counts.
     bounds = replace(settings, in_flight=max(settings.in_flight, settings.live_watchers))
     # Not `database.ready`: without its database it still holds its streams, and who is not ready for long is killed.

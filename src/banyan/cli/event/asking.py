@@ -67,6 +67,12 @@ def ask_one(told: Settings, context: str, question: Callable[[MessagingClient], 
     return answers.by[context]
 
 
+async def done(asked: Awaitable[None]) -> bool:
+    """For questions that are answered by no refusal."""
+    await asked
+    return True
+
+
 def away(contexts: Sequence[str]) -> NoReturn:
     fail(says_nothing(contexts))
 

@@ -1,6 +1,5 @@
 """`banyan event lag`, `pause` and `resume`: who has yet to hear of what, and letting one wait."""
 
-from collections.abc import Awaitable
 from typing import Annotated
 
 import typer
@@ -27,19 +26,18 @@ def lag(data: Data = None, as_json: Json = False) -> None:
 
 def pause(consumer: Name, data: Data = None) -> None:
     """Let a consumer finish what it handles and then wait; its events stay in their queue."""
-    asking.ask_one(settings(data), asking.context_of(consumer), lambda client: _done(client.pause(consumer, by=_BY)))
+    asking.ask_one(
+        settings(data), asking.context_of(consumer), lambda client: asking.done(client.pause(consumer, by=_BY))
+    )
     print(f"{consumer} is paused. `banyan event resume {consumer}` lets it go on.")
 
 
 def resume(consumer: Name, data: Data = None) -> None:
     """Let a paused consumer go on."""
-    asking.ask_one(settings(data), asking.context_of(consumer), lambda client: _done(client.resume(consumer, by=_BY)))
+    asking.ask_one(
+        settings(data), asking.context_of(consumer), lambda client: asking.done(client.resume(consumer, by=_BY))
+    )
     print(f"{consumer} goes on.")
-
-
-async def _done(asked: Awaitable[None]) -> bool:
-    await asked
-    return True
 
 
 def _print(contexts: list[MessagingNow]) -> None:

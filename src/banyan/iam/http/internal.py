@@ -3,8 +3,10 @@
 Keys of people's data are for services that show that they are one: whoever reaches this process could ask the rest."""
 
 import contextlib
+from typing import Annotated
+from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -12,7 +14,7 @@ from banyan.contracts import iam as wire
 from banyan.contracts import messaging
 from banyan.contracts.identity import GONE_HEADER, TOKEN_HEADER
 from banyan.iam import queries
-from banyan.iam.domain import Lifetimes
+from banyan.iam.domain import AccountId, Lifetimes
 from banyan.iam.http.browsers import Cookies, now, visit_of
 from banyan.iam.operations.person_keys import PersonKeys
 from banyan.iam.operations.sessions import Sessions
@@ -49,6 +51,11 @@ def router(
         if len(wanted.persons) > messaging.MOST_PERSONS:
             raise TooManyPersons
         return http.json_response(await person_keys.of_people(wanted.persons), headers=_KEPT_NOWHERE)
+
+    @routes.get("/internal/people", response_model=wire.PersonPage, dependencies=[services_only])
+    async def people(after: UUID | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 500) -> Response:
+        page = await queries.people(database, after=None if after is None else AccountId(after), limit=limit)
+        return http.json_response(page, headers=_KEPT_NOWHERE)
 
     # Envoy asks with the method of the visitor's request, whatever that is.
     routes.routes.append(Route("/gw/refresh", _Refresh(sessions, cookies, settings), methods=[]))

@@ -1,8 +1,11 @@
 """What iam tells of people, in the transaction of the consumer."""
 
 import uuid
+from collections.abc import Sequence
+from datetime import datetime
 
 from banyan.contracts.events import AccountErased, AccountRegistered, ProfileChanged
+from banyan.contracts.iam import Person
 from banyan.infra.postgres import Connection
 from banyan.learning.domain.courses import PersonId
 from banyan.learning.store import persons as store
@@ -18,6 +21,16 @@ async def note(tx: Connection, event: AccountRegistered | ProfileChanged) -> Non
 
 async def erase(tx: Connection, event: AccountErased) -> None:
     await store.erase(tx, _person(event), at=event.at)
+
+
+async def copy(tx: Connection, people: Sequence[Person]) -> None:
+    """Everybody as iam knows them, where copies are built anew."""
+    await store.copy(tx, [(uuid.UUID(one.id), one.name, one.email, one.told_at, one.erased) for one in people])
+
+
+async def take_over(tx: Connection, since: datetime) -> None:
+    """The copies that were built anew take the place of the old ones, but for what was told since then."""
+    await store.take_over(tx, since=since)
 
 
 def _person(event: AccountRegistered | ProfileChanged | AccountErased) -> PersonId:

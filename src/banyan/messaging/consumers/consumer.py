@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from banyan.contracts.events import Event
 from banyan.infra.postgres import Connection, Database
 from banyan.messaging import envelope, subscriptions
+from banyan.messaging.anew import Way
 from banyan.messaging.pace import Pace
 from banyan.messaging.privacy import PersonKeys
 
@@ -29,7 +30,7 @@ def on(kind: type[EventT], handle: Callable[[Connection, EventT], Awaitable[None
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consumer:
     """`name` has a line in subscriptions.py; `source` is the context whose events these are. `people` has the keys of
-    personal data, for those who hear of events that carry some."""
+    personal data, for those who hear of events that carry some; `rebuild` is how its state is built anew, if it is."""
 
     name: str
     source: str
@@ -37,6 +38,7 @@ class Consumer:
     database: Database
     pace: Pace = field(default_factory=Pace)
     people: PersonKeys | None = None
+    rebuild: Way | None = None
 
     def __post_init__(self) -> None:
         subscribed = {kind.TYPE for kind in subscriptions.subscription_of(self.name).events}
