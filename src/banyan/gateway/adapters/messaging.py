@@ -20,7 +20,8 @@ CONTEXTS = ("iam", "learning", "live")
 TELLING = ("iam", "learning")
 """Those that have a store of what they told."""
 
-_PATIENCE_SECONDS = 1.0
+_PATIENCE_SECONDS = 2.0
+_HELD_UP_SECONDS = 0.5  # at most, once something is known
 _A_SECOND = 0.9  # so that whoever looks once a second is never one look late
 _MOST_REMEMBERED = 32
 
@@ -51,9 +52,16 @@ class Messaging:
 
     async def dead(self, *, consumer: str, limit: int) -> dict[str, Known[DeadPage]]:
         """The first of each context."""
-        return await self._of_each(
-            "dead", lambda client: client.dead(consumer=consumer, limit=limit), asked=(consumer, str(limit))
-        )
+
+        async def ask(client: MessagingClient) -> DeadPage:
+            try:
+                return await client.dead(consumer=consumer, limit=limit)
+            except ServiceRefused as refusal:
+                if refusal.slug != "consumer-unknown":
+                    raise
+                return DeadPage(items=[])  # it is another context's
+
+        return await self._of_each("dead", ask, asked=(consumer, str(limit)))
 
     def forget(self) -> None:
         """Something was changed: whoever looks next is told of it, not of what was."""
@@ -104,7 +112,7 @@ class _Memory(Generic[T]):
             self._asking = asyncio.create_task(self._ask(ask, client))
         # Who was away the last time is asked again, but nobody waits for it.
         if self._asking is not None and not self._known.away:
-            await asyncio.shield(self._asking)
+            await asyncio.wait({self._asking}, timeout=_HELD_UP_SECONDS if self._known.at else None)
         return self._known
 
     async def _ask(self, ask: Callable[[MessagingClient], Awaitable[T]], client: MessagingClient) -> None:

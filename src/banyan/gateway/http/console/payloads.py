@@ -59,7 +59,7 @@ def first_line(text: str) -> str:
 def in_a_line(event: StoredEvent) -> str:
     """The payload but for its key and its personal data, short."""
     told = {name: value for name, value in event.data.items() if name not in ("pii", "at") and value != event.key}
-    return plain(msgspec.json.encode(told).decode()[1:-1], _LINE) if told else ""
+    return plain(msgspec.json.encode(told).decode()[1:-1], _LINE) if told else "" if "pii" in event.data else "{}"
 
 
 def pieces(data: Any, *, unmasked: bool = False, longest: int = LONGEST) -> list[Piece]:
