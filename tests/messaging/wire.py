@@ -16,6 +16,7 @@ import asyncio
 import json
 import random
 import threading
+import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -267,6 +268,18 @@ class WireBeside:
 
     def mend(self) -> None:
         self.tell(self.wire.mend())
+
+    def mend_after(self, operation: str, times: int) -> threading.Thread:
+        """Mend it when this has been asked for in vain so often, however long that takes."""
+
+        def wait() -> None:
+            while self.wire.count(operation) < times:
+                time.sleep(0.02)
+            self.mend()
+
+        waiting = threading.Thread(target=wait, daemon=True)
+        waiting.start()
+        return waiting
 
     def tell(self, what: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(what, self._loop).result(30)
