@@ -17,7 +17,7 @@ from banyan.clients.people import People
 from banyan.contracts import identity
 from banyan.contracts.messaging import MOST_PERSONS
 from banyan.iam.adapters.person_keys import KeysUnreadableError, KeyVault
-from banyan.iam.domain import AccountId
+from banyan.iam.domain import AccountId, AccountUnknown
 from banyan.iam.operations.person_keys import PersonKeys
 from banyan.infra import http
 from banyan.infra.http_client import ServiceAway
@@ -207,6 +207,27 @@ async def test_a_destroyed_key_does_not_come_back(house: House) -> None:
     with pytest.raises(asyncpg.RestrictViolationError):
         await house.database.fetch("UPDATE person_key SET sealed = $1", kept)
     assert other != account_id
+
+
+async def test_who_was_erased_after_a_backup_is_erased_again_after_its_restore(house: House) -> None:
+    account_id, other = await registered(house), await registered(house, "other@example.com")
+    rows = await house.database.fetch("SELECT * FROM account WHERE id = $1", uuid.UUID(account_id))
+    await erase(house)
+    [kept] = (await house.iam.erasures()).items
+    # As a backup has it that was taken before.
+    await house.database.fetch(
+        "UPDATE account SET email = $2, name = $3, roles = $4, erased_at = NULL WHERE id = $1",
+        *(rows[0][name] for name in ("id", "email", "name", "roles")),
+    )
+
+    again = [await house.iam.accounts.erase_for(kept.account_id, now=lambda: datetime.now(UTC)) for _ in range(2)]
+
+    assert again == [uuid.UUID(account_id), None]
+    assert await house.iam.accounts.erase_for("OTHER@example.com", now=lambda: datetime.now(UTC)) == uuid.UUID(other)
+    with pytest.raises(AccountUnknown):
+        await house.iam.accounts.erase_for("other@example.com", now=lambda: datetime.now(UTC))
+    assert [one.account_id for one in (await house.iam.erasures()).items] == [account_id, other]
+    assert (await house.events()).count("account-erased") == 3
 
 
 async def test_a_key_that_the_program_before_left_behind_is_destroyed(house: House) -> None:

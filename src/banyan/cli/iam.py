@@ -1,18 +1,21 @@
 """`banyan iam ...`: what nobody can do in a browser before there is an operator."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
+import msgspec
 import typer
 
-from banyan.cli.options import Data, clear_errors, settings
+from banyan.cli.options import Data, Json, clear_errors, settings
 from banyan.contracts.identity import RESET_PATH, Role
 from banyan.infra.settings import Settings
 from banyan.infra.supervisor import state
 
 if TYPE_CHECKING:
+    from banyan.contracts.iam import ErasureList
     from banyan.processes.iam import Iam
 
 T = TypeVar("T")
@@ -53,6 +56,49 @@ def rotate_keys(data: Data = None) -> None:
 
     signs_from = _run(settings(data), rotate)
     print(f"A new key is published; it signs from {signs_from:%H:%M:%S} UTC.")
+
+
+@app.command("erase")
+def erase(
+    accounts: Annotated[
+        list[str], typer.Argument(help="E-mail addresses or account ids; - reads a list from `erased`.")
+    ],
+    data: Data = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Erase accounts for good: nothing personal is left of them, and what was told of them opens to nobody."""
+    named = _read_accounts(accounts)
+    if not yes and sys.stdin.isatty():
+        typer.confirm(f"Nothing brings back {len(named)} account(s). Erase?", abort=True, err=True)
+    told = settings(data)
+
+    async def erase_all(iam: "Iam") -> None:
+        for who in named:
+            found = await iam.accounts.erase_for(who, now=lambda: datetime.now(UTC))
+            print(f"{found}: erased" if found else f"{who}: nobody of that id, or erased before")
+
+    _run(told, erase_all)
+
+
+@app.command("erased")
+def list_erased(data: Data = None, as_json: Json = False) -> None:
+    """List who was erased and when, by id: keep it, so that a restore of an older backup can erase them again."""
+    told = settings(data)
+
+    async def ask(iam: "Iam") -> "ErasureList":
+        return await iam.erasures()
+
+    found = _run(told, ask)
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        return
+    for one in found.items:
+        print(f"{one.account_id}  {one.erased_at:%F %T} UTC")
+
+
+def _read_accounts(given: list[str]) -> list[str]:
+    lines = [line.split()[:1] for line in sys.stdin] if given == ["-"] else [[who] for who in given]
+    return [who for line in lines for who in line]
 
 
 def _run(told: Settings, act: "Callable[[Iam], Awaitable[T]]") -> T:

@@ -89,6 +89,20 @@ class RevokedSessions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Erasure:
+    account_id: str
+    erased_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErasureList:
+    """The oldest first."""
+
+    items: list[Erasure]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
     """As services copy it. `told_at` is when the last event about them happened; an erased one has no name and no
     address."""

@@ -37,6 +37,8 @@ FROM account WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2
 """
 ACCOUNTS = "SELECT count(*) FROM account"
 
+ERASURES = "SELECT id, erased_at FROM account WHERE erased_at IS NOT NULL ORDER BY erased_at, id"
+
 REVOKED = "SELECT id FROM session WHERE ended_at > $1 ORDER BY ended_at DESC"
 
 
@@ -87,6 +89,13 @@ async def people(database: Database, *, after: AccountId | None, limit: int) -> 
         for row in rows[:limit]
     ]
     return wire.PersonPage(items=items, next=items[-1].id if len(rows) > limit else None, total=total)
+
+
+async def erasures(database: Database) -> wire.ErasureList:
+    """Everybody who was erased: all that is to be kept of them, so that a restore does not bring them back."""
+    rows = await database.fetch(ERASURES)
+    items = [wire.Erasure(account_id=str(row["id"]), erased_at=row["erased_at"]) for row in rows]
+    return wire.ErasureList(items=items)
 
 
 async def revoked(database: Database, *, now: datetime, life: timedelta) -> wire.RevokedSessions:

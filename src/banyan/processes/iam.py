@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from fastapi import FastAPI
 
+from banyan.contracts.iam import ErasureList
 from banyan.iam import jobs, queries
 from banyan.iam.adapters.passwords import Passwords
 from banyan.iam.adapters.person_keys import KeyVault
@@ -30,7 +31,7 @@ from banyan.infra.postgres import Database
 from banyan.infra.preparation import Preparation
 from banyan.infra.secrets import secret
 from banyan.infra.settings import Settings
-from banyan.processes.events import Events
+from banyan.processes.events import Events, make_days
 
 LARGEST_BODY = 16_384  # nothing that is taken here is longer
 
@@ -39,6 +40,7 @@ class Iam:
     """All of iam but its faces; for the process, the command line and the tests."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
+        self._database = database
         self.lifetimes = lifetimes(settings)
         self.passwords = Passwords(threads=settings.hash_threads, waiting=settings.hash_waiting)
         self.signing = Signing(
@@ -56,6 +58,9 @@ class Iam:
         )
         self.mails = Mails(database, mailer(settings))
         self.housekeeping = Housekeeping(database, self.signing, self.lifetimes)
+
+    async def erasures(self) -> ErasureList:
+        return await queries.erasures(self._database)
 
 
 async def run(settings: Settings) -> None:
@@ -117,6 +122,7 @@ def application(
 async def prepare(database: Database, signing: Signing, *, demo: bool) -> None:
     """Bring the database to what this version needs, with a key to sign with; in the demo with its people."""
     await migrations.migrate(database, "iam")
+    await make_days(database)
     await signing.keep(now=datetime.now(UTC))
     if demo and await queries.is_empty(database):
         from banyan.demo import catalogue

@@ -148,16 +148,24 @@ class Accounts:
         """Nothing personal is left, all sessions end. Raises WrongPassword, TooManyAttempts, TooBusy."""
         await self._confirmed(account_id, password, visit, now)
         async with self._database.transaction() as tx:
-            await store.lock(tx, account_id)
-            at = now()
-            await self._sessions.end_all(tx, account_id, now=at)
-            await store.erase(tx, account_id, now=at)
-            await self._person_keys.destroy(tx, account_id)
-            await store.drop_resets(tx, account_id)
-            await mails.drop_of(tx, account_id)
-            await session_store.forget_places(tx, account_id)
-            await outbox.add(tx, AccountErased(account_id=str(account_id), at=at))
-            await audit.record(tx, action="erased", actor=account_id, subject=account_id, now=at)
+            await self._erase(tx, account_id, actor=account_id, now=now)
+
+    async def erase_for(self, who: str, *, now: Clock) -> AccountId | None:
+        """From the machine itself, by e-mail address or id: for whoever asked for it in another way, and again after
+        a restore. Answers whom; None for an id of nobody, or of somebody erased. Raises AccountUnknown for an address.
+        """
+        async with self._database.transaction() as tx:
+            account_id = domain.account_id_in(who)
+            if account_id is None:
+                found = await store.find(tx, domain.usable_email(who))
+                if found is None:
+                    raise domain.AccountUnknown
+                account_id = found.id
+            try:
+                await self._erase(tx, account_id, actor=None, now=now)
+            except domain.AccountUnknown:
+                return None
+        return account_id
 
     async def invite_operator(self, *, email: str, now: datetime) -> str:
         """An operator's account, made if need be; answers the token of the link that sets its password.
@@ -197,6 +205,18 @@ class Accounts:
                 raise domain.AccountUnknown
             account = await store.lock(tx, found.id)
             await self._grant(tx, account, set(roles), now=now)
+
+    async def _erase(self, tx: Connection, account_id: AccountId, *, actor: AccountId | None, now: Clock) -> None:
+        await store.lock(tx, account_id)
+        at = now()
+        await self._sessions.end_all(tx, account_id, now=at)
+        await store.erase(tx, account_id, now=at)
+        await self._person_keys.destroy(tx, account_id)
+        await store.drop_resets(tx, account_id)
+        await mails.drop_of(tx, account_id)
+        await session_store.forget_places(tx, account_id)
+        await outbox.add(tx, AccountErased(account_id=str(account_id), at=at))
+        await audit.record(tx, action="erased", actor=actor, subject=account_id, now=at)
 
     async def _grant(self, tx: Connection, account: Account, roles: set[Role], *, now: datetime) -> None:
         if set(account.roles) == roles:
