@@ -13,6 +13,8 @@ from banyan.messaging.pace import Pace
 
 log = structlog.get_logger()
 
+_GATHERING_SECONDS = 0.005
+
 
 class Loans:
     """Acknowledges beside the reading, so that a read that waits delays nothing. `freed` is called when seats have
@@ -64,6 +66,10 @@ class Loans:
         failures = 0
         while True:
             await self._ended.wait()
+            if len(self._since) > len(self._done) + len(self._buried):
+                # Others will have ended, too: a statement for each few of them, and a read for each few seats that
+                # they free, cost more than they bring.
+                await asyncio.sleep(_GATHERING_SECONDS)
             self._ended.clear()
             try:
                 await self.acknowledge_now()
