@@ -118,7 +118,10 @@ class SqsBroker:
         topic = account.arn("sns", self._names.topic(source))
         asked = [{**self._entry(n, one, attempt), "Message": one.body} for n, one in enumerate(entries)]
         what = {"TopicArn": topic, "PublishBatchRequestEntries": asked}
-        answer: Answer = await self._aws.call("sns", "publish_batch", seconds=_CALL_SECONDS, **what)
+        try:
+            answer: Answer = await self._aws.call("sns", "publish_batch", seconds=_CALL_SECONDS, **what)
+        except NotThere as fault:
+            raise NotThere(f"Topic {topic} is not there (yet): banyan event provision makes it.") from fault
         return answer
 
     async def _send(self, queue: str, entries: Sequence[Entry], attempt: Attempt) -> Answer:
