@@ -23,7 +23,8 @@ def page() -> str:
         "| `BANYAN_<CONTEXT>_DATABASE_URL` | | `postgresql://...` of a database that somebody else runs, for one "
         "context (`GATEWAY`, `LEARNING`). A server whose contexts are all elsewhere is not started. |",
         "| `BANYAN_RELAY_<OWNER>_URL` | | `postgresql://...` of a context's database (`IAM`, `LEARNING`) with a role "
-        "that may do no more than the relay must: `SELECT` on `event`, `SELECT, DELETE` on `outbox`. |",
+        "that may do no more than the relay must: `SELECT` on `event`, `SELECT, DELETE` on `outbox`, "
+        "`SELECT, INSERT, UPDATE` on `relay_rest`. |",
         "",
     ]
     return "\n".join(lines)
