@@ -11,7 +11,7 @@ DROP = "DROP SCHEMA IF EXISTS {schema} CASCADE"
 MAKE = "CREATE SCHEMA {schema}"
 TABLE = "CREATE TABLE {schema}.{table} (LIKE {table} INCLUDING ALL)"
 REACHED = "CREATE TABLE {schema}.reached (rebuild uuid NOT NULL, place text NOT NULL)"
-# What was no part of the new state when it was met: it stood in the dead letters.
+# What was no part of the new state when it was met: it stood in the dead letters, or was discarded from there.
 PASSED = "CREATE TABLE {schema}.passed (event_id uuid PRIMARY KEY)"
 BEGIN = "INSERT INTO {schema}.reached (rebuild, place) VALUES ($1, '')"
 THERE = "SELECT to_regclass($1) IS NOT NULL"
@@ -20,7 +20,10 @@ MOVE = "UPDATE {schema}.reached SET place = $2 WHERE place = $1 RETURNING true"
 ENTER = "SELECT set_config('search_path', $1 || ', ' || current_setting('search_path'), true)"
 LEAVE = "SELECT set_config('search_path', $1, true)"
 PATH = "SELECT current_setting('search_path')"
-DEAD = "SELECT event_id FROM dead_letter WHERE consumer = $1 AND event_id = ANY($2::uuid[])"
+DEAD = """
+SELECT event_id FROM dead_letter WHERE consumer = $1 AND event_id = ANY($2::uuid[])
+UNION SELECT event_id FROM inbox WHERE consumer = $1 AND event_id = ANY($2::uuid[]) AND NOT isfinite(at)
+"""
 SET_ASIDE = "INSERT INTO {schema}.passed SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING"
 REMEMBER = """
 INSERT INTO {schema}.inbox (consumer, event_id) SELECT $1, unnest($2::uuid[]) ON CONFLICT DO NOTHING RETURNING event_id
@@ -83,7 +86,7 @@ class Shadow:
         return bool(await tx.fetchval(self._sql(MOVE), of, to))
 
     async def dead(self, tx: Connection, events: Sequence[UUID]) -> set[UUID]:
-        """Which of them are dead letters, to be remembered as such."""
+        """Which of them are dead letters, or were; that is remembered."""
         found = [row["event_id"] for row in await tx.fetch(DEAD, self.consumer, events)]
         if found:
             await tx.execute(self._sql(SET_ASIDE), found)
