@@ -95,6 +95,7 @@ FOR EACH STATEMENT EXECUTE FUNCTION keep_event();
 CREATE TABLE archived_day (
     name text PRIMARY KEY, -- in the object store
     day date NOT NULL,
+    strays boolean NOT NULL, -- of those that no day took, by when they happened
     rows bigint NOT NULL CHECK (rows > 0),
     bytes bigint NOT NULL,
     checksum text NOT NULL, -- SHA-256 of the file

@@ -8,14 +8,14 @@ from banyan.messaging.broker import MOST_COUNTED
 
 OUTBOX = """
 SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT $1) AS counted) AS waiting,
-    (SELECT extract(epoch FROM clock_timestamp() - at)::float8
-     FROM outbox JOIN event ON id = event_id ORDER BY outbox.position LIMIT 1) AS oldest
+    (SELECT extract(epoch FROM clock_timestamp() - at)::float8 FROM event
+     WHERE id = (SELECT event_id FROM outbox ORDER BY position LIMIT 1)) AS oldest
 """
 DAYS = """
 SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
 WHERE inhparent = 'event'::regclass ORDER BY relname
 """
-ARCHIVED = "SELECT count(*) FROM archived_day"
+ARCHIVED = "SELECT count(DISTINCT day) FROM archived_day"
 
 _DAY = re.compile(r"event_(\d{4})(\d{2})(\d{2})")
 

@@ -17,7 +17,7 @@ from banyan.learning.domain.media import Signer
 from banyan.learning.http import routers
 from banyan.learning.operations.views import Views
 from banyan.learning.queries import catalogue as queries
-from banyan.processes.events import Events
+from banyan.processes.events import Events, make_days
 
 
 async def run(settings: Settings) -> None:
@@ -57,6 +57,7 @@ async def prepare(database: Database, *, demo: bool) -> None:
     async with database.connection() as connection:
         await hangul.check(connection)
     await migrations.migrate(database, "learning")
+    await make_days(database)
     if demo and await queries.is_empty(database):
         from banyan.demo import catalogue
         from banyan.learning.operations import seed

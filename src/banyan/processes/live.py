@@ -12,7 +12,7 @@ from banyan.live import consumers, jobs
 from banyan.live.adapters import Line
 from banyan.live.domain import Hub, Limits
 from banyan.live.http import router
-from banyan.processes.events import Events
+from banyan.processes.events import Events, make_days
 
 _UNKNOWN = 1000
 _OTHER_FILES = 200
@@ -27,6 +27,7 @@ async def run(settings: Settings) -> None:
 
     async def prepare() -> None:
         await migrations.migrate(database, "live")
+        await make_days(database)
         prepared.set()
 
     preparation = Preparation(prepare)

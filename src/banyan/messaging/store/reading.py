@@ -1,0 +1,202 @@
+"""What can be read of a store: the newest events and those that are searched for, one of them, and all in their order,
+with the archive where it has to be. Each answer costs a bounded amount of work, whatever is searched for."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from banyan.contracts.messaging import EventPage, StoredEvent
+from banyan.infra.postgres import Database, Row
+from banyan.infra.settings import Settings
+from banyan.kit.errors import NotFound
+from banyan.messaging import envelope, privacy
+from banyan.messaging.store import child, days
+from banyan.messaging.store.orders import File, Find, Read
+
+_WINDOW = 20_000
+_SEARCH_SECONDS = 1.0
+_STREAM_SECONDS = 6.0
+_STREAM_BYTES = 8_000_000
+_FILES = 100
+# An event's id is made a little after what is told as its time; clocks of two machines differ.
+_SLACK = timedelta(hours=1)
+
+_COLUMNS = "id, type, key, position, at, request_id, traceparent, data::text AS data"
+
+# So many rows are looked at, whatever fits; an id tells which days.
+NEWEST = f"""
+SELECT {_COLUMNS} FROM (
+    SELECT * FROM event WHERE id < $1 AND id >= $2 ORDER BY id DESC LIMIT {_WINDOW}
+) AS seen WHERE type LIKE ANY($3::text[]) AND at >= $4 AND at < $5 ORDER BY id DESC LIMIT $6
+"""  # noqa: S608 # constants of this file
+NEWEST_SEEN = f"SELECT id FROM event WHERE id < $1 AND id >= $2 ORDER BY id DESC OFFSET {_WINDOW - 1} LIMIT 1"  # noqa: S608 # a constant
+OF_KEY = f"""
+WITH seen AS MATERIALIZED (SELECT * FROM event WHERE key = $7 AND id < $1 AND id >= $2)
+SELECT {_COLUMNS} FROM seen
+WHERE type LIKE ANY($3::text[]) AND at >= $4 AND at < $5 ORDER BY id DESC LIMIT $6
+"""  # noqa: S608 # constants of this file
+ONE = f"SELECT {_COLUMNS} FROM event WHERE id = $1"  # noqa: S608 # constants of this file
+IN_ORDER = f"""
+SELECT * FROM (
+    SELECT *, sum(octet_length(data)) OVER (ORDER BY position) AS bytes FROM (
+        SELECT {_COLUMNS} FROM (
+            SELECT * FROM event WHERE position > $1 ORDER BY position LIMIT {_WINDOW}
+        ) AS seen WHERE type LIKE ANY($2::text[]) ORDER BY position LIMIT $3
+    ) AS fitting
+) AS sized WHERE bytes - octet_length(data) < $4 ORDER BY position
+"""  # noqa: S608 # constants of this file
+IN_ORDER_SEEN = f"SELECT position FROM event WHERE position > $1 ORDER BY position OFFSET {_WINDOW - 1} LIMIT 1"  # noqa: S608 # a constant
+FILES = """
+SELECT name, first_position FROM archived_day WHERE last_position > $1 ORDER BY first_position, name LIMIT $2
+"""
+FILES_WITH = "SELECT name FROM archived_day WHERE first_id <= $1 AND last_id >= $1 ORDER BY at DESC"
+
+_EVER = datetime(9000, 1, 1, tzinfo=UTC)
+_NEVER = datetime(1, 1, 1, tzinfo=UTC)
+_HIGHEST_ID = UUID(int=(1 << 128) - 1)
+_LOWEST_ID = UUID(int=0)
+
+
+class EventUnknown(NotFound):
+    def __init__(self, context: str, event_id: str) -> None:
+        super().__init__(f"{context} knows no event {event_id}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """`kind` without a version means every version."""
+
+    kind: str = ""
+    key: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Store:
+    """Of one context."""
+
+    def __init__(self, settings: Settings, context: str, database: Database) -> None:
+        self._context = context
+        self._database = database
+        self._archive = child.Reader(settings)
+
+    async def newest(self, search: Search, *, after: UUID | None, limit: int) -> EventPage:
+        """Below the id `after`, from the store alone: what is archived is found by its id and in the stream."""
+        ends = time.monotonic() + _SEARCH_SECONDS
+        lowest = days.first_id(search.since - _SLACK) if search.since is not None else _LOWEST_ID
+        below = after or _HIGHEST_ID
+        items: list[StoredEvent] = []
+        while True:
+            items += await self._search(search, below, lowest, limit=limit - len(items))
+            if len(items) >= limit:
+                return EventPage(items=items, next=items[-1].id)
+            seen_to = None if search.key else await self._database.fetchval(NEWEST_SEEN, below, lowest)
+            if seen_to is None:
+                return EventPage(items=items)
+            below = seen_to
+            if time.monotonic() > ends:
+                return EventPage(items=items, next=str(below), searched_to=_time_of(below))
+
+    async def _search(self, search: Search, below: UUID, lowest: UUID, *, limit: int) -> list[StoredEvent]:
+        patterns = _patterns([search.kind] if search.kind else [])
+        given = (below, lowest, patterns, search.since or _NEVER, search.until or _EVER, limit)
+        if search.key:
+            rows = await self._database.fetch(OF_KEY, *given, search.key)
+        else:
+            rows = await self._database.fetch(NEWEST, *given)
+        return [_event(row) for row in rows]
+
+    async def event(self, event_id: UUID) -> StoredEvent:
+        """Raises EventUnknown, ArchiveUnread, ArchiveBusy."""
+        row = await self._database.fetchrow(ONE, event_id)
+        if row is not None:
+            return _event(row)
+        names = [row["name"] for row in await self._database.fetch(FILES_WITH, event_id)]
+        page = await self._archive.read(Find(names=names, id=str(event_id))) if names else None
+        if page is None or not page.rows:
+            raise EventUnknown(self._context, str(event_id))
+        return _archived(page.rows[0])
+
+    async def stream(self, types: Sequence[str], *, after: int, limit: int) -> EventPage:
+        """Above the position `after`, in the order of positions; `next` is a position. Personal data are as they are
+        kept, sealed: this is for whoever builds from it what it may know. A page is empty only at the end, or where
+        much was looked through in vain. What is committed while it is read may have a position before `after`: who
+        must hear of that, hears of it by the bus.
+
+        Raises ArchiveUnread, ArchiveBusy."""
+        ends = time.monotonic() + _STREAM_SECONDS
+        while True:
+            items, reached = await self._part(types, after=after, limit=limit)
+            if items or reached is None or time.monotonic() > ends:
+                return EventPage(items=items, next=None if reached is None else str(reached))
+            after = reached
+
+    async def _part(self, types: Sequence[str], *, after: int, limit: int) -> tuple[list[StoredEvent], int | None]:
+        # The table before the archive: a day that goes from the one to the other meanwhile is seen in one of them.
+        found, kept_to = await self._kept(types, after=after, limit=limit)
+        archived, archived_to = await self._archived(types, after=after, limit=limit)
+        found.update({position: event for position, event in archived.items() if position not in found})
+        ends = [end for end in (kept_to, archived_to) if end is not None]
+        places = sorted(position for position in found if not ends or position <= min(ends))
+        if len(places) > limit:
+            return [found[place] for place in places[:limit]], places[limit - 1]
+        return [found[place] for place in places], min(ends) if ends else None
+
+    async def _kept(self, types: Sequence[str], *, after: int, limit: int) -> tuple[dict[int, StoredEvent], int | None]:
+        """And the position up to which that is all; None: there is nothing after it."""
+        rows = await self._database.fetch(IN_ORDER, after, _patterns(types), limit, _STREAM_BYTES)
+        found = {row["position"]: _event(row, sealed=True) for row in rows}
+        if rows and (len(rows) == limit or rows[-1]["bytes"] >= _STREAM_BYTES):
+            return found, max(found)
+        reached: int | None = await self._database.fetchval(IN_ORDER_SEEN, after)
+        return found, reached
+
+    async def _archived(
+        self, types: Sequence[str], *, after: int, limit: int
+    ) -> tuple[dict[int, StoredEvent], int | None]:
+        files = await self._database.fetch(FILES, after, _FILES + 1)
+        if not files:
+            return {}, None
+        some = [File(row["name"], row["first_position"]) for row in files[:_FILES]]
+        page = await self._archive.read(
+            Read(files=some, after=after, types=list(types), limit=limit, size=_STREAM_BYTES)
+        )
+        reached = page.reached
+        if reached is None and len(files) > _FILES:
+            reached = max(after, files[_FILES]["first_position"] - 1)
+        return {row["position"]: _archived(row, sealed=True) for row in page.rows}, reached
+
+
+def _patterns(kinds: Sequence[str]) -> list[str]:
+    """Of LIKE; a type without a version means every version."""
+    literal = [kind.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for kind in kinds]
+    return [pattern for kind in literal for pattern in (kind, f"{kind}.v%")] or ["%"]
+
+
+def _event(row: Row | Mapping[str, Any], *, sealed: bool = False, archived: bool = False) -> StoredEvent:
+    data = msgspec.json.decode(row["data"])
+    return StoredEvent(
+        id=str(row["id"]),
+        type=row["type"],
+        source=envelope.source_of(row["type"]),
+        key=row["key"],
+        at=row["at"],
+        position=row["position"],
+        request_id=row["request_id"],
+        traceparent=row["traceparent"],
+        data=data if sealed else privacy.masked(data),
+        archived=archived,
+    )
+
+
+def _archived(row: Mapping[str, Any], *, sealed: bool = False) -> StoredEvent:
+    return _event({**row, "at": datetime.fromisoformat(row["at"])}, sealed=sealed, archived=True)
+
+
+def _time_of(event_id: UUID) -> datetime:
+    return datetime.fromtimestamp(min(event_id.int >> 80, 1 << 44) / 1000, UTC)
