@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.blocks import ROOT, blocks
 from tests.messaging.wire import Faults, WireBeside, wire_beside
 from tests.ministack import environ
 
@@ -47,6 +49,18 @@ def test_banyan_up_has_made_what_it_needs_and_says_what_it_waited_for(demo: Fron
     assert [line["event"] for line in relay if line["event"].startswith("waiting for")] == ["waiting for what it needs"]
     assert "made by a test" in next(line["reason"] for line in relay if "reason" in line)
     assert demo.banyan("event", "provision", "--plan").strip() == "= nothing to do"
+
+
+def test_the_commands_of_the_guide_work(demo: FrontDoor) -> None:
+    guide = ROOT / "docs" / "guides" / "sns-sqs.md"
+    said = [
+        demo.banyan(*shlex.split(line)[1:])
+        for block in blocks(guide)
+        if block.kind == "by"
+        for line in block.code.splitlines()
+    ]
+    assert [text.splitlines()[0] for text in said[:2]] == ["= nothing to do"] * 2
+    assert '"sns:Publish"' in said[2]
 
 
 def test_only_who_tells_or_hears_of_events_knows_the_keys_to_aws(demo: FrontDoor) -> None:
