@@ -77,7 +77,7 @@ def erase(
             found = await iam.accounts.erase_for(who, now=lambda: datetime.now(UTC))
             print(f"{found}: erased" if found else f"{who}: nobody of that id, or erased before")
 
-    _run(told, erase_all)
+    _run(told, erase_all, started=True)
 
 
 @app.command("erased")
@@ -88,7 +88,7 @@ def list_erased(data: Data = None, as_json: Json = False) -> None:
     async def ask(iam: "Iam") -> "ErasureList":
         return await iam.erasures()
 
-    found = _run(told, ask)
+    found = _run(told, ask, started=True)
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
         return
@@ -101,7 +101,8 @@ def _read_accounts(given: list[str]) -> list[str]:
     return [who for line in lines for who in line]
 
 
-def _run(told: Settings, act: "Callable[[Iam], Awaitable[T]]") -> T:
+def _run(told: Settings, act: "Callable[[Iam], Awaitable[T]]", *, started: bool = False) -> T:
+    """`started`: where Banyan does not run, its databases are started for this."""
     from banyan.infra.migrations import MigrationError
 
     async def with_database() -> T:
@@ -117,5 +118,11 @@ def _run(told: Settings, act: "Callable[[Iam], Awaitable[T]]") -> T:
             iam.passwords.close()
             await database.close()
 
+    async def with_servers() -> T:
+        from banyan.processes.backup import servers_running
+
+        async with servers_running(told, lambda line: print(line, file=sys.stderr)):
+            return await with_database()
+
     with clear_errors(MigrationError):
-        return asyncio.run(with_database())
+        return asyncio.run(with_servers() if started else with_database())
