@@ -18,6 +18,7 @@ from banyan.kit import ids
 from banyan.messaging import envelope, limits, outbox
 from banyan.messaging.envelope import EventRefused, EventTooLarge
 from banyan.messaging.privacy import Seal
+from banyan.messaging.sqs import publishing
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 WHOLE: dict[str, Any] = {
@@ -199,6 +200,15 @@ async def test_the_size_that_counts_is_that_of_the_whole_in_utf8(database: Datab
         event_id=row["id"], kind=row["type"], key=row["key"], data=row["data"], at=row["at"], request_id=None
     )
     assert room - 1000 < len(envelope.encode(whole)) <= room
+
+
+def test_what_aws_gets_escaped_counts_as_it_is_escaped() -> None:
+    told = envelope.decode(json.dumps({**WHOLE, "data": {"slug": "\uffff\ufffe한\x85"}}))
+
+    sent = publishing.entry(told).body
+
+    assert limits.size_of(envelope.encode(told)) == len(sent.encode()) == len(envelope.encode(told)) + 6
+    assert envelope.decode(sent) == told
 
 
 async def test_a_refusal_leaves_the_transaction_usable(database: Database) -> None:

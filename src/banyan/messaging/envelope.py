@@ -71,7 +71,7 @@ def data_of(event: Event, *, pii: Mapping[str, str] | None = None) -> bytes:
 def check_size(event: Event, data: str, request_id: str | None) -> None:
     """Raises EventTooLarge for what some broker would refuse, whatever else is in its envelope."""
     around = _AROUND + len(event.key()) + len((request_id or "").encode())
-    limits.check_size(f"{event.TYPE} of {event.key()}", len(data.encode()) + around)
+    limits.check_size(f"{event.TYPE} of {event.key()}", limits.size_of(data.encode()) + around)
 
 
 def of_row(

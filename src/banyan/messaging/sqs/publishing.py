@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from banyan.messaging import envelope
+from banyan.messaging import envelope, limits
 from banyan.messaging.envelope import Envelope
 from banyan.messaging.sqs import names
 from banyan.messaging.sqs.client import AwsAway, AwsRefuses, passes
 
 MOST_ENTRIES = 10
-MOST_BYTES = 256 * 1024  # AWS counts the whole batch, with its attributes
+MOST_BYTES = limits.LARGEST  # AWS counts the whole batch, with its attributes
 _ATTRIBUTES_BYTES = 200
 LANES = 8
 _FIRST_PAUSE = 0.05
@@ -34,7 +34,7 @@ class Entry:
 
 def entry(told: Envelope) -> Entry:
     body = envelope.encode(told)
-    return Entry(told.id, told.type, told.subject, _sayable(body.decode()), len(body) + _ATTRIBUTES_BYTES)
+    return Entry(told.id, told.type, told.subject, _sayable(body.decode()), limits.size_of(body) + _ATTRIBUTES_BYTES)
 
 
 def attributes(entry: Entry) -> Answer:
