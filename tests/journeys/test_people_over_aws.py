@@ -19,9 +19,8 @@ from .front_door import FrontDoor, banyan_up, free_port
 from .test_people import count_on, free_course, sign_in, until_count
 from .test_people import test_everything_a_learner_needs_works_without_javascript as test_without_javascript
 from .test_people import test_from_the_old_home_through_a_lesson_and_out_of_both_sides as test_through_a_lesson
-from .test_people import test_the_console_wants_the_operator as test_the_console
 
-__all__ = ["test_the_console", "test_through_a_lesson", "test_without_javascript"]
+__all__ = ["test_through_a_lesson", "test_without_javascript"]
 
 
 @pytest.fixture(scope="module")
