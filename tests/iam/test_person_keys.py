@@ -25,6 +25,7 @@ from banyan.infra.postgres import Database
 from banyan.infra.secrets import secret
 from banyan.infra.service_tokens import ServiceToken
 from banyan.messaging import envelope, privacy
+from banyan.messaging.store.reading import Store
 
 from .people import PASSWORD, House
 
@@ -278,7 +279,8 @@ async def test_two_processes_do_not_seal_the_same(house: House, iam_database: Da
     account_id = await registered(house)
     for _ in range(40):
         await plain_event(house, account_id)
-    other = PersonKeys(iam_database, KeyVault(lambda: secret(house.settings.secrets, "iam-person-keys")))
+    vault = KeyVault(lambda: secret(house.settings.secrets, "iam-person-keys"))
+    other = PersonKeys(iam_database, vault, Store(house.settings, "iam", iam_database))
 
     sealed = 0
     while done := sum(

@@ -71,10 +71,6 @@ class TooBusy(Unavailable):
     retry_after = 1
 
 
-class EventUnknown(NotFound):
-    """There is no such event in the store of iam."""
-
-
 class LookerUnknown(Refused):
     """Say who looks: an account's id, or `cli`."""
 

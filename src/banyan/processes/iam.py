@@ -31,6 +31,7 @@ from banyan.infra.postgres import Database
 from banyan.infra.preparation import Preparation
 from banyan.infra.secrets import secret
 from banyan.infra.settings import Settings
+from banyan.messaging.store.reading import Store
 from banyan.processes.events import Events, make_days
 
 LARGEST_BODY = 16_384  # nothing that is taken here is longer
@@ -52,7 +53,8 @@ class Iam:
         )
         guard = Guard(limits(settings), device_life=self.lifetimes.device)
         self.sessions = Sessions(database, self.passwords, self.signing, guard, self.lifetimes)
-        self.person_keys = PersonKeys(database, KeyVault(lambda: secret(settings.secrets, "iam-person-keys")))
+        vault = KeyVault(lambda: secret(settings.secrets, "iam-person-keys"))
+        self.person_keys = PersonKeys(database, vault, Store(settings, "iam", database))
         self.accounts = Accounts(
             database, self.passwords, self.signing, self.sessions, guard, self.person_keys, self.lifetimes
         )

@@ -3,6 +3,7 @@
 import base64
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -11,20 +12,24 @@ import msgspec
 from banyan.contracts import messaging as wire
 from banyan.iam import domain
 from banyan.iam.adapters.person_keys import KeyVault
-from banyan.iam.domain import AccountId, EventUnknown
+from banyan.iam.domain import AccountId
 from banyan.iam.store import audit
 from banyan.iam.store import person_keys as store
 from banyan.infra.postgres import Connection, Database
-from banyan.messaging import envelope, privacy
+from banyan.messaging import privacy
 from banyan.messaging.privacy import Seal
+from banyan.messaging.store.reading import Store
 
 _AT_ONCE = 200
 
 
 class PersonKeys:
-    def __init__(self, database: Database, vault: KeyVault) -> None:
+    """`events` is where what iam told is read, archived or not."""
+
+    def __init__(self, database: Database, vault: KeyVault, events: Store) -> None:
         self._database = database
         self._vault = vault
+        self._events = events
 
     async def make(self, tx: Connection, account_id: AccountId, *, now: datetime) -> Seal:
         """For an account that is new, or older than keys are. The caller holds it."""
@@ -75,40 +80,29 @@ class PersonKeys:
 
     async def unmask(self, *, event_id: UUID, by: str, reason: str, now: datetime) -> wire.StoredEvent:
         """An event with its personal data; None in their place where the person was erased. Who looked, and why, is
-        written down with it. Raises EventUnknown, LookerUnknown, ReasonMissing, KeysUnreadableError."""
+        written down in the transaction that reads the key. Raises EventUnknown, LookerUnknown, ReasonMissing,
+        KeysUnreadableError, ArchiveUnread, ArchiveBusy."""
         actor, reason = domain.looker(by), domain.usable_reason(reason)
+        found = await self._events.event(event_id, sealed=True)
+        if "pii" not in found.data:
+            return replace(found, unmasked=True)
+        subject = AccountId(UUID(found.key))
         async with self._database.transaction() as tx:
-            row = await store.find_event(tx, event_id)
-            if row is None:
-                raise EventUnknown
-            data = msgspec.json.decode(row["data"])
-            if "pii" in data:
-                subject = AccountId(UUID(row["key"]))
-                data["pii"] = await self._plain(tx, subject, data["pii"], event_id=event_id, kind=row["type"])
-                detail = f"{event_id} {reason}"
-                await audit.record(tx, action="event-unmasked", actor=actor, subject=subject, detail=detail, now=now)
-        return wire.StoredEvent(
-            id=str(row["id"]),
-            type=row["type"],
-            source=envelope.source_of(row["type"]),
-            key=row["key"],
-            at=row["at"],
-            position=row["position"],
-            request_id=row["request_id"],
-            traceparent=row["traceparent"],
-            data=data,
-            unmasked=True,
-        )
+            pii = await self._plain(tx, subject, found)
+            detail = f"{event_id} {reason}"
+            await audit.record(tx, action="event-unmasked", actor=actor, subject=subject, detail=detail, now=now)
+        return replace(found, data={**found.data, "pii": pii}, unmasked=True)
 
     async def _plain(
-        self, tx: Connection, account_id: AccountId, pii: dict[str, str], *, event_id: UUID, kind: str
+        self, tx: Connection, account_id: AccountId, found: wire.StoredEvent
     ) -> dict[str, str] | dict[str, None]:
+        pii: dict[str, str] = found.data["pii"]
         if not privacy.is_sealed(pii):
             return pii if any(pii.values()) else privacy.erased()
         kept = await store.find(tx, account_id)
         if kept is None:
             return privacy.erased()
-        return privacy.open_sealed(pii, self._vault.open(account_id, kept), event_id=event_id, kind=kind)
+        return privacy.open_sealed(pii, self._vault.open(account_id, kept), event_id=found.id, kind=found.type)
 
     async def _keys_of_owners(self, tx: Connection, keys: set[str], *, now: datetime) -> dict[str, bytes]:
         """By the key of their events, of those who are not erased; made where there is none yet."""

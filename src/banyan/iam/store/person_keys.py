@@ -29,9 +29,6 @@ SEAL = """
 UPDATE event SET data = jsonb_set(data, '{pii}', sealed.pii::jsonb)
 FROM unnest($1::uuid[], $2::text[]) AS sealed (id, pii) WHERE event.id = sealed.id
 """
-EVENT = """
-SELECT id, type, key, data::text AS data, at, position, request_id, traceparent FROM event WHERE id = $1
-"""
 
 
 async def insert(tx: Connection, account_id: AccountId, sealed: bytes, *, now: datetime) -> bool:
@@ -73,7 +70,3 @@ async def in_plain_text(tx: Connection, *, at_most: int) -> Sequence[Row]:
 
 async def seal(tx: Connection, sealed: Mapping[UUID, str]) -> None:
     await tx.execute(SEAL, list(sealed), list(sealed.values()))
-
-
-async def find_event(tx: Connection, event_id: UUID) -> Row | None:
-    return await tx.fetchrow(EVENT, event_id)

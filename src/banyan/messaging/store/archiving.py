@@ -61,6 +61,13 @@ SELECT EXISTS (SELECT FROM outbox JOIN {table} ON id = event_id WHERE {which})
         )
     )
 """
+# From before personal data were sealed; iam is at it.
+IN_PLAIN_TEXT = """
+SELECT EXISTS (
+    SELECT FROM {table}
+    WHERE {which} AND data -> 'pii' ? 'email' AND data -> 'pii' <> '{{"name": "", "email": ""}}'
+)
+"""
 NOTED = "SELECT name, rows, bytes, checksum FROM archived_day WHERE day = $1 AND NOT strays"
 NOTE = """
 INSERT INTO archived_day
@@ -87,7 +94,7 @@ class NotAsWritten(Exception):
 
 
 class StillNeeded(Exception):
-    """Some of the day is in the outbox, or a replay is at it."""
+    """Some of the day is in the outbox, or a replay is at it, or its personal data have yet to be sealed."""
 
 
 async def archive_due(settings: Settings, context: str, *, now: datetime) -> int:
@@ -105,7 +112,7 @@ async def archive_due(settings: Settings, context: str, *, now: datetime) -> int
                         await _Archiving(connection, store, desk, context, day).run()
                         done += 1
                     except StillNeeded:
-                        log.warning("a day is past its retention but still to be told", day=str(day.day))
+                        log.warning("a day is past its retention but still needed", day=str(day.day))
                     except (*_BUSY, NotAsWritten, objects.StoreTrouble) as fault:
                         log.warning("a day could not be archived just now", day=str(day.day), reason=str(fault))
                         faults.append(fault)
@@ -117,7 +124,7 @@ async def archive_due(settings: Settings, context: str, *, now: datetime) -> int
 
 
 @asynccontextmanager
-async def _alone(url: str) -> AsyncIterator[Connection | None]:
+async def _alone(url: str) -> AsyncIterator["Connection | None"]:
     connection = await asyncpg.connect(
         url, timeout=CONNECT_TIMEOUT, command_timeout=_STEP_SECONDS, server_settings=_SESSION
     )
@@ -153,6 +160,8 @@ class _Archiving:
 
     async def run(self) -> None:
         if await self._connection.fetchval(self._sql(NEEDED)):
+            raise StillNeeded
+        if await self._connection.fetchval(self._sql(IN_PLAIN_TEXT), timeout=_COUNT_SECONDS):
             raise StillNeeded
         rows = await self._noted()
         if rows is not None:

@@ -111,16 +111,17 @@ class Store:
             rows = await self._database.fetch(NEWEST, *given)
         return [_event(row) for row in rows]
 
-    async def event(self, event_id: UUID) -> StoredEvent:
-        """Raises EventUnknown, ArchiveUnread, ArchiveBusy."""
+    async def event(self, event_id: UUID, *, sealed: bool = False) -> StoredEvent:
+        """`sealed`: personal data as they are kept, for whoever opens them. Raises EventUnknown, ArchiveUnread,
+        ArchiveBusy."""
         row = await self._database.fetchrow(ONE, event_id)
         if row is not None:
-            return _event(row)
+            return _event(row, sealed=sealed)
         names = [row["name"] for row in await self._database.fetch(FILES_WITH, event_id)]
         page = await self._archive.read(Find(names=names, id=str(event_id))) if names else None
         if page is None or not page.rows:
             raise EventUnknown(self._context, str(event_id))
-        return _archived(page.rows[0])
+        return _archived(page.rows[0], sealed=sealed)
 
     async def stream(self, types: Sequence[str], *, after: int, limit: int) -> EventPage:
         """Above the position `after`, in the order of positions; `next` is a position. Personal data are as they are
