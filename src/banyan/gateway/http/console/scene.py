@@ -12,6 +12,7 @@ _ERRORS = 0.05  # per second: less is a single one, now and then
 _SHARE = 0.01
 _SLOW_MS = 1000.0
 _OF_NOBODY = ("monitor",)  # who looks on is not in the picture
+_LOOKS = (("gateway", "learning"), ("gateway", "live"))  # nor that this console asks them of their events
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,11 @@ class Scene:
 
 def scene(rows: Sequence[Row], arrows: Sequence[Arrow], *, old_site: bool) -> Scene:
     """`old_site`: there is one, whether or not it is a process of ours."""
-    told = [arrow for arrow in arrows if not {arrow.source, arrow.target} & set(_OF_NOBODY)]
+    told = [
+        arrow
+        for arrow in arrows
+        if not {arrow.source, arrow.target} & set(_OF_NOBODY) and (arrow.source, arrow.target) not in _LOOKS
+    ]
     blamed = {(alarms.process(alert), alarms.other_end(alert)) for row in rows for alert in row.alerts}
     single = [Link(None, arrow, _side(arrow), _mood(arrow, blamed)) for arrow in sorted(told, key=_key)]
     merged = _merged(told)
