@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import asyncpg
 import pytest
@@ -24,41 +23,11 @@ from banyan.infra.http_client import ServiceAway
 from banyan.infra.postgres import Database
 from banyan.infra.secrets import secret
 from banyan.infra.service_tokens import ServiceToken
-from banyan.messaging import envelope, privacy
+from banyan.messaging import privacy
 from banyan.messaging.store.reading import Store
 
-from .people import PASSWORD, House
-
-NAME, EMAIL = "떠난이", "gone@example.com"
-PLAIN = '{"pii": {"name": "떠난이", "email": "gone@example.com"}, "account_id": "%s", "at": "2026-01-01T00:00:00Z"}'
-ADD = """
-INSERT INTO event (id, type, key, data, at) VALUES (uuidv7(), 'banyan.iam.account-registered.v1', $1, $2, now())
-RETURNING id
-"""
-
-
-async def registered(house: House, email: str = EMAIL) -> str:
-    answer = await house.browser().sign_up(email, name=NAME)
-    return str(answer.json()["id"])
-
-
-async def erase(house: House, email: str = EMAIL) -> None:
-    browser = house.browser()
-    await browser.sign_in(email)
-    answer = await browser.ask("DELETE", "/api/v1/me", {"password": PASSWORD})
-    assert answer.status_code == 204
-
-
-async def told_of(house: House, account_id: str) -> list[envelope.Envelope]:
-    rows = await house.database.fetch(
-        "SELECT * FROM event WHERE key = $1 AND data ? 'pii' ORDER BY position", account_id
-    )
-    return [
-        envelope.of_row(
-            event_id=row["id"], kind=row["type"], key=row["key"], data=row["data"], at=row["at"], request_id=None
-        )
-        for row in rows
-    ]
+from .people import House
+from .telling import ADD, EMAIL, NAME, PLAIN, erase, plain_event, registered, told_of, unmasked
 
 
 @asynccontextmanager
@@ -242,18 +211,6 @@ async def test_a_key_that_the_program_before_left_behind_is_destroyed(house: Hou
     assert await house.database.fetchval("SELECT count(*) FROM person_key") == 0
 
 
-async def plain_event(house: House, account_id: str) -> uuid.UUID:
-    """As the program before this one has told of it."""
-    found: uuid.UUID = await house.database.fetchval(ADD, account_id, PLAIN % account_id)
-    return found
-
-
-async def unmasked(house: House, event_id: uuid.UUID, by: str = "cli") -> dict[str, Any]:
-    body = {"by": by, "reason": "A learner asked what we sent"}
-    answer = await house.client.post(f"/internal/messaging/events/{event_id}/unmasked", json=body)
-    return dict(answer.json())
-
-
 async def test_what_was_told_in_plain_text_is_sealed_in_small_steps(house: House) -> None:
     living, gone = await registered(house, "a@example.com"), await registered(house)
     await house.database.fetch("DELETE FROM person_key")  # there were none before
@@ -327,45 +284,3 @@ async def test_a_sealed_event_is_never_sealed_anew(house: House) -> None:
 
     with pytest.raises(asyncpg.RestrictViolationError):
         await house.database.fetch(f"UPDATE event SET data = {SEALED} WHERE data ? 'pii'")
-
-
-async def test_a_look_at_personal_data_is_written_down_with_who_and_why(house: House) -> None:
-    account_id = await registered(house)
-    [told] = await told_of(house, account_id)
-    looker = str(uuid.uuid4())
-
-    found = await unmasked(house, uuid.UUID(told.id), by=looker)
-
-    assert (found["unmasked"], found["data"]["pii"]) == (True, {"name": NAME, "email": EMAIL})
-    line = await house.database.fetchrow("SELECT * FROM audit WHERE action = 'event-unmasked'")
-    assert line is not None
-    assert (str(line["actor"]), str(line["subject"])) == (looker, account_id)
-    assert line["detail"] == f"{told.id} A learner asked what we sent"
-    await erase(house)
-    assert (await unmasked(house, uuid.UUID(told.id)))["data"]["pii"] == {"name": None, "email": None}
-    assert await house.database.fetchval("SELECT count(*) FROM audit WHERE action = 'event-unmasked'") == 2
-
-
-async def test_a_look_without_who_or_why_or_through_envoy_is_refused(house: House) -> None:
-    account_id = await registered(house)
-    [told] = await told_of(house, account_id)
-    path = f"/internal/messaging/events/{told.id}/unmasked"
-
-    async def look(at: str = path, by: str = "cli", reason: str = "because", **headers: str) -> int:
-        body = {"by": by, "reason": reason}
-        return (await house.client.post(at, json=body, headers=headers)).status_code
-
-    assert [
-        await look(by="somebody"),
-        await look(reason="  "),
-        await look(reason="x" * 201),
-        await look(path.replace(told.id, str(uuid.uuid4()))),
-        await look(**{"x-forwarded-for": "127.0.0.1"}),
-    ] == [422, 422, 422, 404, 404]
-    assert await house.database.fetchval("SELECT count(*) FROM audit WHERE action = 'event-unmasked'") == 0
-
-
-def test_only_an_admin_may_see_personal_data() -> None:
-    holders = {role for role, granted in identity.GRANTS.items() if "iam.personal-data.see" in granted}
-
-    assert holders == {identity.Role.ADMIN}
