@@ -68,7 +68,7 @@ class Standing:
         while True:
             self._poked.clear()
             try:
-                await self._look(count=self._looks % _COUNT_EVERY == 0)
+                await self.look(count=self._looks % _COUNT_EVERY == 0)
                 self._looks += 1
             except Exception as fault:
                 if not self.away:
@@ -83,7 +83,7 @@ class Standing:
                 pause = _LOOK_AGAIN_SECONDS if self.away else _LOOK_SECONDS
                 await asyncio.wait_for(self._poked.wait(), pause)
 
-    async def _look(self, *, count: bool) -> None:
+    async def look(self, *, count: bool) -> None:
         found = await pauses.look(self._consumer.database, self._consumer.name)
         if count:
             self.dead, self.parked = await pauses.count(self._consumer.database, self._consumer.name)
