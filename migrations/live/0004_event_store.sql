@@ -38,14 +38,18 @@ DECLARE
     name text := 'event_' || to_char(day, 'YYYYMMDD');
     low uuid := first_event_id(day::timestamp AT TIME ZONE 'UTC');
     high uuid := first_event_id((day + 1)::timestamp AT TIME ZONE 'UTC');
+    moved bigint;
 BEGIN
+    -- Two who make the same day take turns; nobody who reads or writes waits for that.
+    LOCK TABLE ONLY event IN SHARE UPDATE EXCLUSIVE MODE;
     IF to_regclass(name) IS NOT NULL THEN
         RETURN false;
     END IF;
     EXECUTE format('CREATE TABLE %I (LIKE event INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name);
     LOCK TABLE event_stray IN ACCESS EXCLUSIVE MODE;
     EXECUTE format('INSERT INTO %I SELECT * FROM event_stray WHERE id >= %L AND id < %L', name, low, high);
-    IF FOUND THEN
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    IF moved > 0 THEN
         ALTER TABLE event_stray DISABLE TRIGGER USER;
         DELETE FROM event_stray WHERE id >= low AND id < high;
         ALTER TABLE event_stray ENABLE TRIGGER USER;

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from banyan.infra.postgres import Connection, Database
+from banyan.infra.postgres import Connection, Database, DatabaseAway
 from banyan.infra.settings import Settings
 from banyan.messaging.pace import horizon_of
 
@@ -49,32 +49,28 @@ class Day:
 
 async def make_ahead(database: Database, *, now: datetime) -> int:
     """Make the days that are missing, from today on; answers how many. One that cannot be made just now is made the
-    next time: until then its events stray, and move there."""
+    next time: until then its events stray, and move there. Raises DatabaseAway."""
     today = now.astimezone(UTC).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
     made = 0
     for row in await database.fetch(MISSING, today, AHEAD):
-        try:
-            await _make(database, row["day"])
-            made += 1
-        except asyncpg.LockNotAvailableError:
+        if not await _make(database, row["day"]):
             log.warning("a day of events could not be made just now", day=str(row["day"]))
             break
+        made += 1
     return made
 
 
-async def _make(database: Database, day: date) -> None:
-    for tried in range(1, _TRIES + 1):
+async def _make(database: Database, day: date) -> bool:
+    for _ in range(_TRIES):
         try:
             async with database.transaction() as tx:
                 await tx.execute(LOCK_TIMEOUT)
-                try:
-                    await tx.execute(MAKE, day)
-                except asyncpg.DuplicateTableError:  # another process of this context was quicker
-                    return
-            return
-        except asyncpg.LockNotAvailableError:
-            if tried == _TRIES:
+                await tx.execute(MAKE, day)
+            return True
+        except DatabaseAway as fault:
+            if not isinstance(fault.__cause__, asyncpg.LockNotAvailableError):
                 raise
+    return False
 
 
 async def days(database: Asked) -> list[Day]:
