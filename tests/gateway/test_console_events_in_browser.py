@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from playwright.async_api import expect
 
-from tests.gateway import contexts
+from tests.gateway import contexts, monitors
 from tests.gateway.contexts import event_id
 from tests.gateway.planes import Plane
 from tests.gateway.test_console_events import HOSTILE
@@ -12,7 +12,7 @@ from tests.gateway.test_console_in_browser import sign_in, url
 from tests.gateway.test_console_pages_in_browser import TOO_WIDE, look, supervise_all
 from tests.journeys.browser import visitor
 
-WINDOWS = ((360, "ko", True), (768, "en", False), (1280, "ko", False), (1440, "en", True))
+WINDOWS = ((360, "ko", True), (360, "en", False), (768, "en", False), (1280, "ko", False), (1440, "en", True))
 PAGES = {
     "now": "/events",
     "dead": "/events/dead",
@@ -24,6 +24,8 @@ PAGES = {
 
 async def test_every_page_fits_every_window_whatever_strangers_wrote(plane: Plane) -> None:
     supervise_all(plane)
+    assert plane.monitor is not None
+    monitors.hung(plane.monitor)  # an alert has its count beside that of the dead letters
     iam, learning, live = contexts.troubled()
     endless = "x" * 3000
     hostile = contexts.letter(7, key=endless, type=HOSTILE + endless, error=endless)
@@ -35,8 +37,9 @@ async def test_every_page_fits_every_window_whatever_strangers_wrote(plane: Plan
             for name, path in {**PAGES, "hostile": "/events/learning/dead/7"}.items():
                 await look(seen, plane, path, width=width, locale=locale, dark=dark)
 
-                await seen.screenshot(f"{name}-{width}", whole_page=True)
+                await seen.screenshot(f"{name}-{locale}-{width}", whole_page=True)
                 assert await seen.page.evaluate(TOO_WIDE) == [], (path, width)
+                assert await seen.page.evaluate("document.documentElement.scrollWidth") == width, (path, locale)
 
 
 async def test_letters_are_tried_again_discarded_and_a_consumer_paused_where_they_stand(plane: Plane) -> None:
