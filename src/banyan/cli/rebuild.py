@@ -1,15 +1,13 @@
 """`banyan <context> rebuild`: what a consumer keeps is built anew, while everybody goes on reading what is there."""
 
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from banyan.cli.event import asking, following, times
+from banyan.cli.event import asking, columns, following, times
 from banyan.cli.options import Data, Json, fail, settings
 from banyan.contracts.messaging import Rebuild, WorkState
 from banyan.infra.settings import Settings
@@ -80,7 +78,7 @@ def _list(told: Settings, context: str, *, as_json: bool) -> None:
     elif not items:
         print(f"Nothing of {context} was rebuilt yet.")
     else:
-        Console(soft_wrap=True).print(_table(items))
+        columns.show(("consumer", "state", "done", "since (UTC)", "took", "detail"), [_cells(one) for one in items])
 
 
 def _cancel(told: Settings, context: str, consumer: str) -> None:
@@ -92,11 +90,7 @@ def _cancel(told: Settings, context: str, consumer: str) -> None:
     print(f"The rebuild of {consumer} is cancelled; its state is what it was.")
 
 
-def _table(items: list[Rebuild]) -> Table:
-    table = Table("consumer", "state", "done", "since", "took", "detail", box=None)
-    for one in items:
-        took = ((one.ended_at or datetime.now(UTC)) - one.started_at).total_seconds()
-        done = f"{one.done:,} of {one.total:,}" if one.total else f"{one.done:,}"
-        cells = (one.consumer, one.state, done, times.read(one.started_at), times.span(took))
-        table.add_row(*cells, escape(one.detail))
-    return table
+def _cells(one: Rebuild) -> Sequence[str]:
+    took = ((one.ended_at or datetime.now(UTC)) - one.started_at).total_seconds()
+    done = f"{one.done:,} of {one.total:,}" if one.total else f"{one.done:,}"
+    return (one.consumer, one.state, done, times.read(one.started_at), times.span(took), one.detail)

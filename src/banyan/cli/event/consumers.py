@@ -3,10 +3,8 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from banyan.cli.event import asking, times
+from banyan.cli.event import asking, columns, times
 from banyan.cli.options import Data, Json, settings
 from banyan.contracts.messaging import ConsumerNow, MessagingNow
 
@@ -43,13 +41,8 @@ def resume(consumer: Name, data: Data = None) -> None:
 def _print(contexts: list[MessagingNow]) -> None:
     consumers = [one for context in contexts for one in context.consumers]
     if consumers:
-        table = Table("consumer", box=None)
-        for head in ("waiting", "oldest", "rate", "in flight", "dead", "parked"):
-            table.add_column(head, justify="right")
-        table.add_column("")
-        for one in consumers:
-            table.add_row(*_cells(one))
-        Console().print(table)
+        figures = ("waiting", "oldest", "rate", "in flight", "dead", "parked")
+        columns.show(("consumer", *figures, ""), [_cells(one) for one in consumers], right=figures)
     for context in contexts:
         if context.outbox is not None:
             waits = f"{context.outbox.waiting:,} events wait to be published"

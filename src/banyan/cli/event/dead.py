@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from banyan.cli.event import asking, times
+from banyan.cli.event import asking, columns, times
 from banyan.cli.options import Data, Json, fail, settings
 from banyan.clients.messaging import MessagingClient
 from banyan.contracts.messaging import DeadChoice, DeadLetter, DeadOutcome, DeadPage, WholeDeadLetter
@@ -43,7 +40,7 @@ def list_dead(
         ]
         print(asking.as_json({"items": items, "total": total, "away": answers.away}))
     elif any(page.items for page in answers.by.values()):
-        Console(soft_wrap=True).print(_table(answers.by))
+        columns.show(_HEADS, _rows(answers.by), right=("tries",))
         shown = sum(len(page.items) for page in answers.by.values())
         if total > shown:
             print(f"{shown} of {total}; --limit shows more.")
@@ -164,15 +161,17 @@ def _ref(letter: str) -> tuple[str, int]:
     return found[1], int(found[2])
 
 
-def _table(by: dict[str, DeadPage]) -> Table:
-    table = Table("id", "consumer", "type", "key", "state", "tries", "since", "error", box=None)
+_HEADS = ("id", "consumer", "type", "key", "state", "tries", "since (UTC)", "error")
+
+
+def _rows(by: dict[str, DeadPage]) -> list[Sequence[str]]:
+    rows: list[Sequence[str]] = []
     for context, page in by.items():
         for one in page.items:
             state = f"{one.state}{_redriving(one)}"
-            kind = one.type.removeprefix("banyan.") or "-"
-            cells = (f"{context}:{one.id}", one.consumer, kind, one.key, state, str(one.attempts), times.read(one.at))
-            table.add_row(*map(escape, cells), escape(one.error[:120]))
-    return table
+            cells = (f"{context}:{one.id}", one.consumer, one.type or "-", one.key, state, str(one.attempts))
+            rows.append((*cells, times.read(one.at), " ".join(one.error.split())[:100]))
+    return rows
 
 
 def _redriving(one: DeadLetter) -> str:

@@ -4,11 +4,8 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from banyan.cli.event import asking, times
+from banyan.cli.event import asking, columns, times
 from banyan.cli.options import Data, Json, fail, settings
 from banyan.clients.messaging import MessagingClient
 from banyan.contracts.messaging import EventPage, StoredEvent
@@ -112,12 +109,9 @@ def _print(items: list[StoredEvent], searched_to: datetime | None) -> None:
     if not items and searched_to is None:
         print("Nothing like that has happened.")
         return
-    table = Table("time", "type", "key", "id", box=None)
-    for one in items:
-        kind = one.type.removeprefix("banyan.") + (" (archived)" if one.archived else "")
-        table.add_row(times.read(one.at), escape(kind), escape(one.key), one.id)
-    if items:
-        Console(soft_wrap=True).print(table)
+    rows = [(times.read(one.at), one.type + (" (archived)" if one.archived else ""), one.key, one.id) for one in items]
+    if rows:
+        columns.show(("time (UTC)", "type", "key", "id"), rows)
     if searched_to is not None:
         print(f"Looked back to {times.read(searched_to)} UTC; for what is older: --until {searched_to.isoformat()}")
 

@@ -7,11 +7,8 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from banyan.cli.event import asking, following, looking, times
+from banyan.cli.event import asking, columns, following, looking, times
 from banyan.cli.options import Data, Json, fail, settings
 from banyan.clients.messaging import MessagingClient
 from banyan.contracts.messaging import DEFAULT_RATE, HIGHEST_RATE, Replay, ReplayWish, WorkState
@@ -77,7 +74,7 @@ def list_replays(data: Data = None, as_json: Json = False) -> None:
     if as_json:
         print(asking.as_json({"items": items, "away": answers.away}))
     elif items:
-        Console(soft_wrap=True).print(_table(items))
+        columns.show(_HEADS, [_cells(one) for one in items], right=("rate",))
         for detail in dict.fromkeys(one.detail for one in items if one.detail and one.state is not WorkState.DONE):
             print(detail)
     elif not answers.away:
@@ -165,11 +162,11 @@ def _print(found: Sequence[Replay], *, as_json: bool) -> None:
         print(detail)
 
 
-def _table(items: Sequence[Replay]) -> Table:
-    table = Table("id", "events of", "for", "state", "told", "rate", "since", "took", box=None)
-    for one in items:
-        took = ((one.ended_at or datetime.now(UTC)) - one.started_at).total_seconds()
-        told = f"{one.done:,} of {one.total:,}"
-        cells = (one.id, one.source, one.consumer or "all", one.state, told, f"{one.rate:,}/s")
-        table.add_row(*map(escape, cells), times.read(one.started_at), times.span(took))
-    return table
+_HEADS = ("id", "events of", "for", "state", "told", "rate", "since (UTC)", "took")
+
+
+def _cells(one: Replay) -> Sequence[str]:
+    took = ((one.ended_at or datetime.now(UTC)) - one.started_at).total_seconds()
+    told = f"{one.done:,} of {one.total:,}"
+    whom = one.consumer or "all"
+    return (one.id, one.source, whom, one.state, told, f"{one.rate:,}/s", times.read(one.started_at), times.span(took))
