@@ -15,13 +15,13 @@ from banyan.infra.backup.places import Folder
 from banyan.infra.backup.programs import ProgramFailed, ProgramTooOld
 from banyan.infra.backup.snapshots import DatabaseNotRead, Snapshot, Source, tables_of
 from banyan.infra.embedded import EmbeddedPostgresError
-from banyan.infra.postgres import Database
+from banyan.infra.postgres import Database, DatabaseAway
 from banyan.infra.settings import Settings
 from banyan.processes.backup import ForeignServer, InDataFolder, NothingToKeep, backup, servers_running
 from banyan.processes.restore import restore
 from tests.conftest import Postgres
 
-ADD = "INSERT INTO event VALUES (gen_random_uuid(), 'banyan.a.b.v1', 'k', '{}', now())"
+ADD = "INSERT INTO event (id, type, key, data, at) VALUES (uuidv7(), 'banyan.a.b.v1', 'k', '{}', now())"
 
 
 async def test_counts_and_dump_are_of_the_same_moment_however_much_is_written_meanwhile(postgres: Postgres) -> None:
@@ -29,19 +29,34 @@ async def test_counts_and_dump_are_of_the_same_moment_however_much_is_written_me
     database = Database(postgres.url(name), size=2)
     await migrations.migrate(database, "learning")
     await database.fetch(ADD)
+    await database.fetch("INSERT INTO relay_rest (resting) VALUES (false)")
+    day = await database.fetchval("SELECT tableoid::regclass::text FROM event")
 
     snapshot = await Snapshot.open(Source("learning", postgres.url(name), foreign=False))
     await database.fetch(ADD)
-    tables = await snapshot.tables()
     dumped = [piece async for piece in snapshot.dump()]
+    with pytest.raises(DatabaseAway):  # as a day is dropped when it has become old
+        await drop(database, day)
+    tables = await snapshot.tables()
     snapshot.close()
 
     dsn, environ = programs.connection(postgres.url(copy))
     await programs.feed([str(embedded.binary("pg_restore")), f"--dbname={dsn}"], environ, _pieces(dumped))
-    assert tables["public.event"].rows == 1
+    assert tables[f"public.{day}"].rows == 1
     assert await tables_of(postgres.url(copy)) == tables
-    assert (await tables_of(postgres.url(name)))["public.event"].rows == 2
+    assert (await tables_of(postgres.url(name)))[f"public.{day}"].rows == 2
+    restored = await asyncpg.connect(postgres.url(copy))
+    assert await restored.fetchval("SELECT count(*) FROM event") == 1
+    assert await restored.fetchval("SELECT make_event_day((now() + interval '9 days')::date)")
+    assert await restored.fetchval("SELECT count(*) FROM relay_rest") == 0
+    await restored.close()
     await database.close()
+
+
+async def drop(database: Database, day: str) -> None:
+    async with database.transaction() as tx:
+        await tx.execute("SET LOCAL lock_timeout = '100ms'")
+        await tx.execute(f"DROP TABLE {day}")
 
 
 async def test_one_row_that_differs_changes_its_tables_checksum(postgres: Postgres) -> None:

@@ -1,9 +1,11 @@
 """One suite for every object store: a folder, and S3 against a server that speaks its language."""
 
+import io
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from banyan.infra import objects
+from banyan.infra.backup import contents
 from banyan.infra.objects import ObjectMissing, ObjectStore, StoreTrouble
 from banyan.infra.objects import s3 as s3_objects
 from banyan.infra.settings import SettingError, Settings
@@ -155,6 +158,20 @@ async def test_a_bucket_that_is_away_is_one_clear_line(tmp_path: Path, monkeypat
     with pytest.raises(StoreTrouble, match="s3://kept/x cannot be used"):
         await store.find("a")
     await store.close()
+
+
+async def test_a_folder_elsewhere_is_in_a_backup_with_what_lies_in_the_data_folder(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    settings = Settings.read({"BANYAN_DATA": str(tmp_path / "data"), "BANYAN_OBJECT_STORE": str(elsewhere)})
+    await objects.store(settings).put("events/iam/dt=2026-01-02/a.parquet", pieces(b"archived"))
+    (elsewhere / "events" / ".half.partial").write_text("")
+    (settings.objects / "media").mkdir(parents=True)
+    (settings.objects / "media" / "clip").write_text("clip")
+
+    packed = io.BytesIO(await whole(contents.objects(settings)))
+
+    with tarfile.open(fileobj=packed) as tar:
+        assert {entry.name for entry in tar if entry.isfile()} == {"media/clip", "events/iam/dt=2026-01-02/a.parquet"}
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

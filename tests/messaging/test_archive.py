@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -196,7 +197,7 @@ async def test_a_file_that_is_not_what_was_put_keeps_the_day(
     ids = await fill(learning, days=2, each=5, ago=OLD)
     got = Folder.get
 
-    async def with_a_flaw(self: Folder, name: str, **some: int | None) -> AsyncIterator[bytes]:
+    async def with_a_flaw(self: Folder, name: str, **some: Any) -> AsyncIterator[bytes]:
         async for piece in got(self, name, **some):
             yield bytes([piece[0] ^ 1]) + piece[1:]
 

@@ -1,7 +1,7 @@
 """What of a data folder is worth keeping: everything but what is made anew at each start and what is dumped."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path, PurePosixPath
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path, PurePath, PurePosixPath
 
 from banyan.infra.backup import trees
 from banyan.infra.settings import Settings
@@ -34,7 +34,22 @@ def _servers_and_logs(settings: Settings) -> set[Path]:
 
 
 def objects(settings: Settings) -> AsyncIterator[bytes]:
-    return trees.pack(settings.objects, lambda path: not path.name.startswith("."))
+    """With those of an object store that is a folder elsewhere; S3 keeps its own."""
+    return trees.pack(settings.objects, _is_whole, dict(_elsewhere(settings)))
+
+
+def _elsewhere(settings: Settings) -> Iterator[tuple[str, Path]]:
+    folder = Path(settings.object_store or settings.objects).expanduser().resolve()
+    if settings.object_store.startswith("s3://") or folder.is_relative_to(settings.data):
+        return
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and all(map(_is_whole, (name, *name.parents))):
+            yield name.as_posix(), path
+
+
+def _is_whole(path: PurePath) -> bool:
+    return not path.name.startswith(".")
 
 
 def _is_kept(path: PurePosixPath) -> bool:

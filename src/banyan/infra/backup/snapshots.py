@@ -29,13 +29,20 @@ _SESSION = {
     "row_security": "off",
 }
 
+# Those that no crash keeps are worth nothing in a backup, and a standby cannot even read them.
 _TABLES = """
 SELECT format('%I.%I', nspname, relname) AS name
 FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-WHERE relkind = 'r' AND nspname !~ '^pg_' AND nspname <> 'information_schema' AND NOT EXISTS (
+WHERE relkind = 'r' AND relpersistence = 'p' AND nspname !~ '^pg_' AND nspname <> 'information_schema' AND NOT EXISTS (
     SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e'
 )
 ORDER BY nspname, relname
+"""
+
+# Their parts may be dropped when they have become old.
+_PARTED = """
+SELECT format('%I.%I', nspname, relname) AS name FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+WHERE relkind = 'p' ORDER BY nspname, relname
 """
 
 _SUM = """
@@ -87,7 +94,10 @@ class Snapshot:
                 asyncpg.connect(source.url, timeout=CONNECT_TIMEOUT, server_settings=_SESSION), CONNECT_TIMEOUT + 2
             )
             try:
+                parted = [row["name"] for row in await connection.fetch(_PARTED)]
                 await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                for name in parted:
+                    await connection.execute(f"LOCK TABLE {name} IN ACCESS SHARE MODE")
                 # The position is of a moment before the snapshot's at most, never after.
                 moment = await connection.fetchrow(
                     "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END"
@@ -106,7 +116,7 @@ class Snapshot:
         program = programs.for_server("pg_dump", source.database, self.server_version, foreign=source.foreign)
         dsn, environ = programs.connection(source.url)
         command = [str(program), "--format=custom", "--no-password", f"--snapshot={self._name}", f"--dbname={dsn}"]
-        command += ["--compress=gzip:1", "--lock-wait-timeout=30s"]
+        command += ["--compress=gzip:1", "--lock-wait-timeout=30s", "--no-unlogged-table-data"]
         async for piece in programs.output(command, environ):
             yield piece
 
