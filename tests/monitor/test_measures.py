@@ -8,7 +8,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banyan.contracts.monitor import Disk, Figures, Pool
+from banyan.contracts.monitor import Disk, Figures, Letters, Pool
 from banyan.monitor.domain import incidents, rules
 from banyan.monitor.domain.incidents import Incident
 from banyan.monitor.domain.meters import Count
@@ -124,3 +124,17 @@ def test_ten_quiet_minutes_have_no_alert(dice: random.Random) -> None:
         samples[second] = {name: replace(told, process=name) for name in ("web", "learning", "relay", "live")}
 
     assert alerts_of(samples, seconds=600) == []
+
+
+def test_what_a_consumer_gave_up_is_told_to_operators_until_it_is_seen_to() -> None:
+    seen = picture()
+    seen.hear("learning", figures("learning", letters={"learning-from-iam": Letters(2, parked=5)}), at=NOON)
+
+    values = measured(seen, look(seen, 0))
+
+    assert values["queue.dead"] == {"learning-from-iam": 2}
+    assert values["queue.parked"] == {"learning-from-iam": 5}
+    book = rules.read(rules.default_file(operators="mail ops@example.com"))
+    (rule,) = [rule for rule in book.rules if rule.figure == "queue.dead"]
+    assert [recipient.address for recipient in rule.recipients] == ["ops@example.com"]
+    assert rule.lasting == timedelta()

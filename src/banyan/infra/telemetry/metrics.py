@@ -47,6 +47,11 @@ class LedgerCollector(Collector):
         yield from self._pools()
         yield from _depths("banyan_outbox", "Events to be published", "source", ledger.outboxes)
         yield from _depths("banyan_queue", "Events to be handled", "consumer", ledger.queues)
+        letters = GaugeMetricFamily("banyan_dead_letters", "Events not handled.", labels=["consumer", "state"])
+        for consumer, found in ledger.letters.items():
+            letters.add_metric([consumer, "dead"], found.dead)
+            letters.add_metric([consumer, "parked"], found.parked)
+        yield letters
 
     def _requests(self) -> Metric:
         labels = ["method", "route", "status"]

@@ -63,6 +63,8 @@ FIGURES = {
     "queue.waiting": Figure("", "events that a consumer has not handled", "consumer"),
     "queue.age": Figure("s", "how long the oldest of them has waited", "consumer"),
     "queue.failures": Figure("/s", "events that a consumer could not handle", "consumer"),
+    "queue.dead": Figure("", "events that a consumer gave up, which wait for somebody", "consumer"),
+    "queue.parked": Figure("", "events that wait behind those, because they are of the same key", "consumer"),
     "outbox.waiting": Figure("", "events that are not published", "context"),
     "outbox.age": Figure("s", "how long the oldest of them has waited", "context"),
     "disk.free": Figure("B", "what is free where the data folder is", "data"),
@@ -85,6 +87,7 @@ def measure(now: Now, picture: Picture, *, envoy_cores: int, in_flight_limit: in
         for figure in _NOT_AT_FIRST:
             values[figure] = {}
     _measure_queues(values, now)
+    _measure_letters(values, picture)
     if now.disk is not None and now.disk.total_bytes:
         values["disk.free"]["data"] = float(now.disk.free_bytes)
         values["disk.share"]["data"] = 100.0 * now.disk.free_bytes / now.disk.total_bytes
@@ -169,6 +172,13 @@ def _measure_queues(values: Values, now: Now) -> None:
         values[f"{kind}.age"][subject] = lag.oldest_seconds
         if kind == "queue":
             values["queue.failures"][subject] = lag.failed_per_second
+
+
+def _measure_letters(values: Values, picture: Picture) -> None:
+    for figures in picture.figures.values():
+        for consumer, letters in figures.letters.items():
+            values["queue.dead"][consumer] = float(letters.dead)
+            values["queue.parked"][consumer] = float(letters.parked)
 
 
 def listed() -> str:

@@ -232,6 +232,7 @@ sql.p50 > 200ms for 2s -> operators
 outbox.age > 8s for 0s -> operators
 queue.age > 10s for 0s -> operators
 queue.failures > 0/s for 5s -> operators
+queue.dead > 0 for 0s -> operators
 
 # The machine
 disk.free < 1GB for 0s -> operators
