@@ -277,7 +277,7 @@ def test_each_event_has_its_effect_once_and_in_order_whatever_is_dead_meanwhile(
 
         runner.run(make())
 
-        @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
         @given(st.lists(rounds, min_size=1, max_size=4))
         def any_interleaving(chosen: list[list[tuple[str, ...]]]) -> None:
             runner.run(World(learning).play([step for one in chosen for step in one]))
