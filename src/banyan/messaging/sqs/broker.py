@@ -1,6 +1,7 @@
 """SNS and SQS as a broker. Order is kept where the queues are FIFO."""
 
 import asyncio
+import contextlib
 import math
 import random
 import secrets
@@ -13,6 +14,7 @@ import msgspec
 import structlog
 
 from banyan.contracts.monitor import Depth
+from banyan.kit.errors import Refused
 from banyan.messaging.broker import Delivery, Feature, Receipt
 from banyan.messaging.envelope import Envelope
 from banyan.messaging.sqs import provisioning, publishing
@@ -93,6 +95,8 @@ class SqsBroker:
     @asynccontextmanager
     async def listening(self, queue: str) -> AsyncIterator[asyncio.Event]:
         """Never set: reading itself waits."""
+        with contextlib.suppress(Refused):  # which reading says, too
+            await self._aws.warm()
         yield asyncio.Event()
 
     async def close(self) -> None:

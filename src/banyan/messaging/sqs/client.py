@@ -85,17 +85,21 @@ class Aws:
 
     async def check(self) -> None:
         """Raises ExtraMissing, NoRegion, NoCredentials before anything is sent."""
-        session = self._get_session()
+        session = await self._get_session()
         if not _region(session):
             raise NoRegion
         if await session.get_credentials() is None:
             raise NoCredentials
 
+    async def warm(self) -> None:
+        """Load what the first question would wait for, without asking anything. Raises as `check` does."""
+        await self._open("sqs")
+
     async def account(self) -> Account:
         if self._account is None:
             # Everybody may ask this, and it spares the publisher the right to look topics up.
             who = await self.call("sts", "get_caller_identity")
-            region = _region(self._get_session())
+            region = _region(await self._get_session())
             self._account = Account(who["Arn"].split(":")[1], region, who["Account"])
         return self._account
 
@@ -127,7 +131,7 @@ class Aws:
         async with self._opening:
             if service not in self._clients:
                 await self.check()
-                session = self._get_session()
+                session = await self._get_session()
                 config = AioConfig(
                     connect_timeout=CONNECT_SECONDS,
                     read_timeout=30,  # of a long poll; each call has its own, shorter limit
@@ -139,14 +143,19 @@ class Aws:
                 self._clients[service] = await self._stack.enter_async_context(made)
         return self._clients[service]
 
-    def _get_session(self) -> Any:
+    async def _get_session(self) -> Any:
         if self._session is None:
-            try:
-                from aiobotocore.session import get_session
-            except ImportError as fault:
-                raise ExtraMissing from fault
-            self._session = get_session()
+            # Half a second of work, which the loop need not wait for.
+            self._session = await asyncio.to_thread(_session)
         return self._session
+
+
+def _session() -> Any:
+    try:
+        from aiobotocore.session import get_session
+    except ImportError as fault:
+        raise ExtraMissing from fault
+    return get_session()
 
 
 def _region(session: Any) -> str:
