@@ -42,6 +42,7 @@ SIGNED_IN = Row("401", IN, IN, IN, IN)
 PAGE_OF_ONES_OWN = Row(TO_SIGN_IN, IN, IN, IN, IN)
 PAGE_OF_OPERATORS = Row(TO_SIGN_IN, "403", "403", "403", IN)
 OPERATORS = Row("401", "403", "403", "403", IN)
+SERVICES = Row("401", "401", "401", "401", "401")  # with a token of their own that nobody signed in has
 PRIVATE = ANYBODY  # reached over owner-only sockets alone; the front door has no way to it
 
 TABLE: dict[str, dict[str, Row]] = {
@@ -63,6 +64,9 @@ TABLE: dict[str, dict[str, Row]] = {
         "ANY /gw/refresh": PRIVATE,
         "GET /internal/keys": PRIVATE,
         "GET /internal/revoked-sessions": PRIVATE,
+        "POST /internal/person-keys": SERVICES,
+        "GET /internal/people": SERVICES,
+        "POST /internal/messaging/events/{event_id}/unmasked": PRIVATE,
     },
     "gateway": {
         "GET /_banyan/health": ANYBODY,
