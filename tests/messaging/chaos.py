@@ -48,6 +48,7 @@ class Part:
 
     def __init__(self, name: str, command: Sequence[str], environ: Mapping[str, str], log: Path) -> None:
         self.name = name
+        self.started_at = 0.0
         self._command = [shutil.which("setpriv") or "setpriv", "--pdeathsig", "KILL", "--", *command]
         self._environ = dict(environ)
         self._log = log
@@ -55,6 +56,7 @@ class Part:
         self._being_killed = asyncio.Lock()
 
     def start(self) -> None:
+        self.started_at = time.monotonic()
         with self._log.open("ab") as said:
             self._process = subprocess.Popen(
                 self._command, env=self._environ, stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd=ROOT

@@ -24,7 +24,7 @@ PACE = Pace(hold=2.0, first_retry=0.05, longest_retry=0.5)  # brisk: what a dead
 
 async def carry(settings: Settings) -> None:
     sources = {"learning": databases.relay_url(settings, "learning")}
-    async with relay.relaying(sources, choosing.broker(settings, PUBLISHER), after=at_once):
+    async with relay.relaying(sources, choosing.publisher(settings, PUBLISHER), after=at_once):
         await asyncio.Event().wait()
 
 

@@ -17,7 +17,7 @@ AWAY = 6.0  # enough for every pause between two tries to be at its longest: a m
 
 @asynccontextmanager
 async def on_pgmq(folder: Path) -> AsyncIterator[tuple[World, PgmqBroker]]:
-    async with battered.world(folder, environ={}) as world:
+    async with battered.world(folder) as world:
         bus = PgmqBroker(world.environ["BANYAN_BUS_DATABASE_URL"])
         await bus.declare(shop.SUBSCRIPTIONS)
         async with chaos.running(world.parts):
@@ -28,10 +28,9 @@ async def on_pgmq(folder: Path) -> AsyncIterator[tuple[World, PgmqBroker]]:
 
 async def test_five_thousand_bookings_have_their_effects_once_and_in_order_whatever_is_killed(tmp_path: Path) -> None:
     async with on_pgmq(tmp_path) as (world, bus):
-        kills = await battered.book_while_killing(world, [*world.parts, *world.servers], bookings=BOOKINGS)
+        await battered.book_while_killing(world, [*world.parts, *world.servers], bookings=BOOKINGS)
         await world.everything_came(bus)
 
-        assert kills >= battered.KILLS
         assert len(world.known.committed) == BOOKINGS
         assert len(world.known.aborted) > BOOKINGS / 20
 
@@ -40,14 +39,14 @@ async def test_bookings_go_on_at_their_rate_while_the_bus_hangs_and_is_gone_and_
     tmp_path: Path,
 ) -> None:
     async with on_pgmq(tmp_path) as (world, bus):
-        _, aside = world.servers
+        _, beyond = world.servers
         await battered.book_at(world, rate=RATE, seconds=1.0)
         await world.everything_came(bus)
 
         going_on = asyncio.create_task(battered.book_at(world, rate=RATE, seconds=AWAY))
-        aside.signal(signal.SIGSTOP)
+        beyond.signal(signal.SIGSTOP)
         await asyncio.sleep(AWAY / 2)
-        async with aside.gone():
+        async with beyond.gone():
             in_time = await going_on
             waiting = await world.business.fetchval("SELECT count(*) FROM outbox")
         await world.everything_came(bus)

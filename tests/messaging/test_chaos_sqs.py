@@ -4,7 +4,6 @@ nothing is lost, doubled, or out of order."""
 import asyncio
 import random
 import signal
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,13 +12,14 @@ from unittest import mock
 
 from banyan.infra.settings import Settings
 from banyan.messaging import choosing
-from banyan.messaging.choosing import OpenBroker
+from banyan.messaging.sqs.broker import SqsBroker
 from tests import ministack
 from tests.messaging import battered, chaos, shop
 from tests.messaging.battered import World
 from tests.messaging.wire import Faults, Wire
 
 BOOKINGS = 5_000
+LIES = 100  # calls that met a fault of the wire, at least
 RATE = 100
 AWAY = 6.0  # enough for every pause between two tries to be at its longest: a minute is no different
 
@@ -41,13 +41,13 @@ STORMS = {
 
 
 @asynccontextmanager
-async def on_sqs(folder: Path) -> AsyncIterator[tuple[World, OpenBroker, Wire, "Popen[bytes]"]]:
+async def on_sqs(folder: Path) -> AsyncIterator[tuple[World, SqsBroker, Wire, "Popen[bytes]"]]:
     with ministack.ministack_process("sns", "sqs", "sts") as (url, server):
         async with Wire(url, seed=chaos.new_seed()) as wire:
             environ = {"BANYAN_BROKER": "sns+sqs", **ministack.environ(wire.url)}
             with mock.patch.dict("os.environ", environ):
                 async with battered.world(folder, environ=environ) as world:
-                    aws = choosing.broker(Settings.read({"BANYAN_DATA": str(folder), **environ}), "relay")
+                    aws = choosing.publisher(Settings.read({"BANYAN_DATA": str(folder), **environ}), "relay")
                     await aws.declare(shop.SUBSCRIPTIONS)
                     async with chaos.running(world.parts):
                         yield world, aws, wire, server
@@ -61,19 +61,21 @@ async def test_five_thousand_bookings_have_their_effects_once_and_in_order_whate
     async with on_sqs(tmp_path) as (world, aws, wire, server):
         storms = asyncio.create_task(weather(world, wire, server))
         try:
-            kills = await battered.book_while_killing(world, [*world.parts, *world.servers], bookings=BOOKINGS)
+            await battered.book_while_killing(world, [*world.parts, *world.servers], bookings=BOOKINGS)
+            while lied_to(wire) < LIES:  # where the machine is busy, most of the work is still to be done
+                await asyncio.sleep(0.1)
         finally:
             storms.cancel()
             await asyncio.gather(storms, return_exceptions=True)
             await wire.mend()
         await world.everything_came(aws)
-        met = Counter(fault for _, fault in wire.calls)
-        world.timeline.note(f"calls by what they met: {dict(met)}")
 
-        assert kills >= battered.KILLS
         assert len(world.known.committed) == BOOKINGS
         assert len(world.known.aborted) > BOOKINGS / 20
-        assert sum(met.values()) - met[""] > 50
+
+
+def lied_to(wire: Wire) -> int:
+    return sum(1 for _, fault in wire.calls if fault)
 
 
 async def weather(world: World, wire: Wire, server: "Popen[bytes]") -> None:
