@@ -21,6 +21,7 @@ Values = dict[str, Any]
 
 EVENTS_SHOWN = 50
 _PATIENCE_SECONDS = 8.0  # the archive is read where it has to be
+_SHORT_SECONDS = 1.5  # with whom did not answer a moment ago: a connection to a dead process only waits
 _LONGEST_WORDS = 200
 _LONGEST_ID = 18  # digits of what fits a bigint
 
@@ -82,7 +83,10 @@ class Looking:
     async def event(self, context: str, event_id: str, caller: Caller) -> Values:
         """Raises ContextUnknown, EventUnknown, ServiceAway, and ServiceRefused."""
         try:
-            event = await self._messaging.of(context).event(event_id)
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                event = await self._messaging.of(context).event(event_id)
+        except TimeoutError as late:
+            raise ServiceAway from late
         except ServiceRefused as refusal:
             raise (EventUnknown() if refusal.status in (404, 422) else refusal) from refusal
         return self.shown(context, event, caller)
@@ -99,7 +103,13 @@ class Looking:
 
     async def _found(self, wanted: Wanted) -> Found:
         asked = [name for name in TELLING if not wanted.type or envelope.source_of(f"{wanted.type}...") == name]
-        answers = await asyncio.gather(*(self._ask(name, wanted) for name in asked))
+        known = await self._messaging.now()
+        answers = await asyncio.gather(
+            *(
+                self._ask(name, wanted, patience=_SHORT_SECONDS if known[name].away else _PATIENCE_SECONDS)
+                for name in asked
+            )
+        )
         pages = [answer for answer in answers if isinstance(answer, EventPage)]
         items, onward = merged(pages)
         return Found(
@@ -110,9 +120,9 @@ class Looking:
             searched_to=max((page.searched_to for page in pages if page.searched_to and page.next), default=None),
         )
 
-    async def _ask(self, context: str, wanted: Wanted) -> EventPage | ServiceAway | ServiceRefused:
+    async def _ask(self, context: str, wanted: Wanted, *, patience: float) -> EventPage | ServiceAway | ServiceRefused:
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(patience):
                 return await self._messaging.of(context).events(
                     kind=wanted.type,
                     key=wanted.key,
