@@ -74,7 +74,9 @@ class School:
             types,
             min(limit, 20),
         )
-        return EventPage(items=[_stored(row) for row in rows], next=str(rows[-1]["id"]) if len(rows) == 20 else None)
+        return EventPage(
+            items=[_stored(row) for row in rows], next=str(rows[-1]["position"]) if len(rows) == 20 else None
+        )
 
     async def event(self, event_id: str) -> StoredEvent:
         await self._answer()
@@ -194,7 +196,7 @@ async def test_what_was_damaged_is_right_again_and_readers_never_miss_anything(
         done = await over(rebuilds, begun)
         await heard(school, live)
         reading.cancel()
-
+        await asyncio.gather(reading, return_exceptions=True)
         after = await queries.latest(live_reader, slugs)
 
     assert done.state is WorkState.DONE
@@ -299,7 +301,7 @@ async def test_it_waits_for_its_owner_and_can_be_cancelled_meanwhile(
         begun = await rebuilds.begin(NAME)
 
         async def says_why() -> bool:
-            return (await shown(rebuilds, begun)).detail == "waits: learning does not answer here"
+            return (await shown(rebuilds, begun)).detail == "waits: learning does not answer on this machine"
 
         await until(says_why)
         with pytest.raises(Refusal, match="being rebuilt already"):

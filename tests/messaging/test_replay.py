@@ -194,8 +194,8 @@ async def test_two_run_at_once_and_a_third_is_refused(iam: Database) -> None:
 
 async def test_archived_days_are_named(iam: Database) -> None:
     await iam.fetch(
-        "INSERT INTO archived_day (day, name, rows, bytes, checksum, first_id, last_id, first_position, last_position)"
-        " SELECT day::date, day::text, 1, 1, 'x', gen_random_uuid(), gen_random_uuid(), 1, 1"
+        "INSERT INTO archived_day (day, strays, name, rows, bytes, checksum, first_id, last_id, first_position,"
+        " last_position) SELECT day::date, false, day::text, 1, 1, 'x', gen_random_uuid(), gen_random_uuid(), 1, 1"
         " FROM generate_series('2026-01-01'::date, '2026-01-12', '1 day') AS day"
     )
     replays = Replays(iam, "iam")

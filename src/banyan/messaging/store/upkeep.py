@@ -31,7 +31,8 @@ SELECT consumer FROM known WHERE consumer IS NOT NULL
 """
 FORGET = """
 WITH old AS (
-    SELECT event_id FROM inbox WHERE consumer = $1 AND event_id < $2 ORDER BY event_id LIMIT $3
+    SELECT event_id FROM inbox WHERE consumer = $1 AND event_id < $2 AND isfinite(at) -- not what was discarded
+    ORDER BY event_id LIMIT $3
 ), gone AS (
     DELETE FROM inbox USING old WHERE consumer = $1 AND inbox.event_id = old.event_id RETURNING 1
 )

@@ -103,20 +103,9 @@ class Building:
             await self._finish(tx, shadow)
 
     async def _retell(self, way: FromStore, shadow: Shadow, place: str) -> None:
-        while True:
-            await self._catch_up_with_redriven(way, shadow, int(place or 0))
-            asked_at = datetime.now(UTC)
-            told, more = await self._settled_after(int(place or 0), asked_at)
-            if told:
-                following = str(told[-1].position)
-                async with self.consumer.database.transaction() as tx:
-                    await self._step(tx, shadow, of=place, to=following, done=len(told), total=0)
-                    await self._apply(tx, way, shadow, told, passing=True)
-                place = following
-            if not more:
-                break
-        # Ids and positions are drawn at nearly the same time, but by several at once.
-        young = wishes.first_id(asked_at - 2 * self.settled)
+        place = await self._tell_what_is_settled(way, shadow, place)
+        # Nothing that was not committed yet at any question of ours can be older.
+        young = wishes.first_id(self.began_at - 2 * self.settled)
         async with self.consumer.database.connection() as connection:
             missing = await shadow.missing(connection, since=young)
         handled = await self._events(missing, int(place or 0))
@@ -133,24 +122,38 @@ class Building:
             await self._apply(tx, way, shadow, handled, passing=False)
             await self._finish(tx, shadow)
 
-    async def _settled_after(self, position: int, now: datetime) -> tuple[list[StoredEvent], bool]:
-        """What is old enough to be told in the order of positions, and whether there may be more of it."""
-        page = await self.owner.stream(types=self._types(), after=position, limit=_BATCH)
-        until = wishes.first_id(now - self.settled)
-        young = next((place for place, one in enumerate(page.items) if UUID(one.id) >= until), None)
-        return page.items[:young], young is None and page.next is not None
+    async def _tell_what_is_settled(self, way: FromStore, shadow: Shadow, place: str) -> str:
+        """Answers the position up to which nothing is left to be told."""
+        after, asked_at = int(place or 0), self._now()
+        while True:
+            await self._catch_up_with_redriven(way, shadow, int(place or 0))
+            # Where much was looked through in vain, something may have been committed behind us.
+            after = after if self._now() - asked_at < self.settled / 2 else int(place or 0)
+            asked_at = self._now()
+            page = await self.owner.stream(types=self._types(), after=after, limit=_BATCH)
+            until = wishes.first_id(asked_at - self.settled)
+            young = next((number for number, one in enumerate(page.items) if UUID(one.id) >= until), None)
+            told = page.items[:young]
+            if told:
+                following = str(told[-1].position)
+                async with self.consumer.database.transaction() as tx:
+                    await self._step(tx, shadow, of=place, to=following, done=len(told), total=0)
+                    await self._apply(tx, way, shadow, told, passing=True)
+                place = following
+            if young is not None or page.next is None:
+                return place
+            after = int(page.next)
 
     async def _events(self, wanted: Sequence[UUID], after: int) -> list[StoredEvent]:
         """In the order of positions. What its owner does not have, nobody can tell again."""
         left = {str(one) for one in wanted}
         found: list[StoredEvent] = []
-        while left:
-            page = await self.owner.stream(types=self._types(), after=after, limit=_BATCH)
+        following: int | None = after
+        while left and following is not None:
+            page = await self.owner.stream(types=self._types(), after=following, limit=_BATCH)
             found += [one for one in page.items if one.id in left]
             left -= {one.id for one in page.items}
-            if page.next is None or not page.items:
-                break
-            after = page.items[-1].position
+            following = int(page.next) if page.next is not None else None
         for event_id in left:
             try:
                 found.append(await self.owner.event(event_id))
@@ -209,6 +212,9 @@ class Building:
     async def _take(self, tx: Connection) -> None:
         if not await tx.fetchval(TAKE, self.id):
             raise Over
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC)
 
     def _types(self) -> list[str]:
         return [one.kind.TYPE for one in self.consumer.handlers]

@@ -145,8 +145,7 @@ class Rebuilds:
         except Over:
             log.info("a rebuild is over", consumer=consumer.name, rebuild=str(row["id"]))
         except Unavailable as fault:
-            who = f"{consumer.source} does not answer here" if isinstance(fault, ServiceAway) else fault.detail
-            await self._database.fetch(WAIT, row["id"], f"waits: {who}"[:500])
+            await self._database.fetch(WAIT, row["id"], f"waits: {_reason(fault, consumer.source)}"[:500])
             await asyncio.sleep(_AGAIN_SECONDS)
         except Exception as fault:
             log.exception("a rebuild failed", consumer=consumer.name, rebuild=str(row["id"]))
@@ -170,6 +169,12 @@ class Rebuilds:
             if consumer.rebuild is not None and await self._database.fetchval(LEFT_OVER, shadow.schema, name):
                 async with self._database.transaction() as tx:
                     await shadow.drop(tx)
+
+
+def _reason(fault: Unavailable, source: str) -> str:
+    if isinstance(fault, ServiceAway) and fault.detail == ServiceAway().detail:
+        return f"{source} does not answer on this machine"
+    return fault.detail
 
 
 def _told(row: Row) -> Rebuild:
