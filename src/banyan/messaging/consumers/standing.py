@@ -50,9 +50,13 @@ class Standing:
         """Somebody has changed something."""
         self._poked.set()
 
+    def count_soon(self) -> None:
+        """There are more or fewer letters: the next look counts them."""
+        self._looks = 0
+
     def count_now(self) -> None:
         """There is another dead letter."""
-        self._looks = 0
+        self.count_soon()
         self._poked.set()
 
     async def until_open(self) -> None:

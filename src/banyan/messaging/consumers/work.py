@@ -141,7 +141,7 @@ class Work:
             return False
         if applied.busy:
             return False
-        await self._ended(told, applied, (time.perf_counter() - started) / len(told))
+        self._ended(told, applied, (time.perf_counter() - started) / len(told))
         return True
 
     async def _one(self, delivery: Delivery) -> Again | None:
@@ -179,7 +179,7 @@ class Work:
             return await self._failed(told, fault, trial)
         if applied.busy:
             return Again(_AT_ONCE)
-        await self._ended([told], applied, time.perf_counter() - started)
+        self._ended([told], applied, time.perf_counter() - started)
         return None
 
     async def _failed(self, told: Told, fault: Exception, trial: Trial) -> Again | None:
@@ -243,8 +243,10 @@ class Work:
         )
         return True
 
-    async def _ended(self, told: Sequence[Told], applied: applying.Applied, each: float) -> None:
+    def _ended(self, told: Sequence[Told], applied: applying.Applied, each: float) -> None:
         parked = {one.id for one in applied.parked}
+        if parked:
+            self._standing.count_soon()
         for one in told:
             self.failures.forget(one.id)
             if one.id not in parked:
