@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from banyan.contracts import identity
+from banyan.contracts.messaging import MASK
 from banyan.infra.postgres import Database
 from banyan.messaging.store import archiving
-from banyan.messaging.store.reading import Store
+from banyan.messaging.store.reading import Search, Store
 
 from .people import House
 from .telling import EMAIL, NAME, erase, plain_event, registered, told_of, unmasked
@@ -54,6 +55,20 @@ def test_only_an_admin_may_see_personal_data() -> None:
     holders = {role for role, granted in identity.GRANTS.items() if "iam.personal-data.see" in granted}
 
     assert holders == {identity.Role.ADMIN}
+
+
+async def test_where_events_are_shown_personal_data_are_masked_and_those_of_the_erased_are_none(house: House) -> None:
+    living, gone = await registered(house, "a@example.com"), await registered(house)
+    await plain_event(house, living)
+    await erase(house)
+    store = Store(house.settings, "iam", house.database, erased=house.iam.person_keys.erased)
+
+    page = await store.newest(Search(kind="banyan.iam.account-registered"), after=None, limit=10)
+
+    shown = [(item.key, item.data["pii"]["name"]) for item in page.items]
+    assert shown == [(living, MASK), (gone, None), (living, MASK)]
+    for item in page.items:
+        assert (await store.event(uuid.UUID(item.id))).data == item.data
 
 
 async def test_what_is_archived_opens_as_before_and_is_archived_sealed_only(

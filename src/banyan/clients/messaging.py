@@ -55,10 +55,9 @@ class MessagingClient:
         asked = {"type": kind, "key": key, "since": _time(since), "until": _time(until), "after": after or ""}
         return await self._slowly.get(f"{_API}/events", EventPage, params=_given({**asked, "limit": str(limit)}))
 
-    async def event(self, event_id: str, *, unmask: bool = False, by: str = "") -> StoredEvent:
-        """`by` is who looks: an account's id, or `cli`. Only `iam` can unmask, and writes each look down."""
-        asked = {"unmask": "1" if unmask else "", "by": by}
-        return await self._slowly.get(f"{_API}/events/{_segment(event_id)}", StoredEvent, params=_given(asked))
+    async def event(self, event_id: str) -> StoredEvent:
+        """Personal data masked; None where the person was erased."""
+        return await self._slowly.get(f"{_API}/events/{_segment(event_id)}", StoredEvent)
 
     async def unmasked(self, event_id: str, look: Unmasking) -> StoredEvent:
         """The event with its personal data. Only `iam` can, and writes the look down first."""

@@ -15,17 +15,23 @@ from banyan.messaging.face import dead, now, stored, work
 from banyan.messaging.pace import horizon_of
 from banyan.messaging.relay import OWNERS
 from banyan.messaging.store import days
-from banyan.messaging.store.reading import Store
+from banyan.messaging.store.reading import Erased, Store
 from banyan.messaging.store.upkeep import Upkeep
 from banyan.messaging.work.rebuilds import Rebuilds
 from banyan.messaging.work.replays import Replays
 
 
 class Events:
-    """`router` joins the process's application; `running` goes around its serving."""
+    """`router` joins the process's application; `running` goes around its serving. `erased`: see Store."""
 
     def __init__(
-        self, settings: Settings, context: str, database: Database, *, consumers: Sequence[Consumer] = ()
+        self,
+        settings: Settings,
+        context: str,
+        database: Database,
+        *,
+        consumers: Sequence[Consumer] = (),
+        erased: Erased | None = None,
     ) -> None:
         self._broker = choosing.broker(settings, context)
         self._hearing = Hearing(self._broker, [_paced(consumer, settings) for consumer in consumers])
@@ -36,7 +42,7 @@ class Events:
         self.router = face.router(
             now.router(context, self._hearing, database, broker=settings.broker, tells=context in OWNERS),
             dead.router(self._hearing, database),
-            stored.router(Store(settings, context, database), context),
+            stored.router(Store(settings, context, database, erased=erased), context),
             *map(work.replays_router, self._replays),
             work.rebuilds_router(self._rebuilds),
         )

@@ -79,7 +79,7 @@ async def run(settings: Settings) -> None:
         await job
 
     preparation = Preparation(step)
-    events = Events(settings, "iam", database)
+    events = Events(settings, "iam", database, erased=iam.person_keys.erased)
     app = application(settings, database, iam, events=events, checks=[preparation.check, database.ready])
     listener = http.inherited_or_own_socket(settings, "iam")
     async with asyncio.TaskGroup() as tasks:

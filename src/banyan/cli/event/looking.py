@@ -8,7 +8,7 @@ import typer
 from banyan.cli.event import asking, columns, times
 from banyan.cli.options import Data, Json, fail, settings
 from banyan.clients.messaging import MessagingClient
-from banyan.contracts.messaging import EventPage, StoredEvent
+from banyan.contracts.messaging import EventPage, StoredEvent, Unmasking
 from banyan.infra.http_client import ServiceRefused
 from banyan.infra.settings import Settings
 
@@ -53,7 +53,12 @@ def list_events(
 
 
 def show(
-    event_id: Annotated[str, typer.Argument(help="As `event ls` shows it.")], data: Data = None, as_json: Json = False
+    event_id: Annotated[str, typer.Argument(help="As `event ls` shows it.")],
+    unmask: Annotated[
+        str, typer.Option("--unmask", help="Show personal data, for this reason; it is written down.")
+    ] = "",
+    data: Data = None,
+    as_json: Json = False,
 ) -> None:
     """Show one event: what it says, and how to find what it came from. Personal data are masked."""
     told = settings(data)
@@ -71,10 +76,14 @@ def show(
     if not found:
         answers.tell_away()
         fail(f"There is no event {event_id}. `banyan event ls` lists the newest.")
+    event = found[0]
+    if unmask and "pii" in event.data:
+        look = Unmasking(by="cli", reason=unmask)
+        event = asking.ask_one(told, event.source, lambda client: client.unmasked(event_id, look))
     if as_json:
-        print(asking.as_json(found[0]))
+        print(asking.as_json(event))
     else:
-        _print_whole(found[0], told)
+        _print_whole(event, told)
 
 
 async def _page(

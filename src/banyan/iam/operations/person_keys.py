@@ -62,6 +62,12 @@ class PersonKeys:
             items.append(wire.PersonKey(person=person, key=key))
         return wire.PersonKeys(items=items)
 
+    async def erased(self, persons: Sequence[str]) -> set[str]:
+        """Those of them who were erased."""
+        known = [found for person in persons if (found := domain.account_id_in(person)) is not None]
+        async with self._database.connection() as connection:
+            return {str(gone) for gone in await store.erased(connection, known)}
+
     async def seal_old_events(self, *, now: datetime, at_most: int = _AT_ONCE) -> int:
         """Seal what was told in plain text by the program before this one; answers how many events that were now."""
         async with self._database.transaction() as tx:

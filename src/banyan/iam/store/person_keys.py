@@ -20,6 +20,8 @@ DESTROY_LEFT_OVER = """
 DELETE FROM person_key USING account WHERE account.id = account_id AND erased_at IS NOT NULL
 """
 
+ERASED = "SELECT id FROM account WHERE id = ANY($1) AND erased_at IS NOT NULL"
+
 LOCK_SEALING = "SELECT pg_try_advisory_xact_lock(7022)"
 LIVING = "SELECT id FROM account WHERE id = ANY($1) AND erased_at IS NULL ORDER BY id FOR NO KEY UPDATE"
 IN_PLAIN_TEXT = (
@@ -52,6 +54,10 @@ async def destroy(tx: Connection, account_id: AccountId) -> None:
 
 async def destroy_left_over(tx: Connection) -> None:
     await tx.execute(DESTROY_LEFT_OVER)
+
+
+async def erased(tx: Connection, account_ids: Sequence[AccountId]) -> list[AccountId]:
+    return [AccountId(row["id"]) for row in await tx.fetch(ERASED, account_ids)]
 
 
 async def lock_sealing(tx: Connection) -> bool:

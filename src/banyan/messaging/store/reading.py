@@ -2,8 +2,8 @@
 with the archive where it has to be. Each answer costs a bounded amount of work, whatever is searched for."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,8 @@ from banyan.kit.errors import NotFound
 from banyan.messaging import envelope, privacy
 from banyan.messaging.store import child, days
 from banyan.messaging.store.orders import File, Find, Read
+
+Erased = Callable[[Sequence[str]], Awaitable[set[str]]]
 
 _WINDOW = 20_000
 _SEARCH_SECONDS = 1.0
@@ -78,11 +80,12 @@ class Search:
 
 
 class Store:
-    """Of one context."""
+    """Of one context. `erased` tells which keys of its events are people who were erased, where any can be."""
 
-    def __init__(self, settings: Settings, context: str, database: Database) -> None:
+    def __init__(self, settings: Settings, context: str, database: Database, *, erased: Erased | None = None) -> None:
         self._context = context
         self._database = database
+        self._erased = erased
         self._archive = child.Reader(settings)
 
     async def newest(self, search: Search, *, after: UUID | None, limit: int) -> EventPage:
@@ -109,11 +112,15 @@ class Store:
             rows = await self._database.fetch(OF_KEY, *given, search.key)
         else:
             rows = await self._database.fetch(NEWEST, *given)
-        return [_event(row) for row in rows]
+        return await self._shown([_event(row) for row in rows])
 
     async def event(self, event_id: UUID, *, sealed: bool = False) -> StoredEvent:
         """`sealed`: personal data as they are kept, for whoever opens them. Raises EventUnknown, ArchiveUnread,
         ArchiveBusy."""
+        found = await self._find(event_id, sealed=sealed)
+        return found if sealed else (await self._shown([found]))[0]
+
+    async def _find(self, event_id: UUID, *, sealed: bool) -> StoredEvent:
         row = await self._database.fetchrow(ONE, event_id)
         if row is not None:
             return _event(row, sealed=sealed)
@@ -122,6 +129,19 @@ class Store:
         if page is None or not page.rows:
             raise EventUnknown(self._context, str(event_id))
         return _archived(page.rows[0], sealed=sealed)
+
+    async def _shown(self, items: list[StoredEvent]) -> list[StoredEvent]:
+        """Of who was erased there is nothing to mask."""
+        people = sorted({item.key for item in items if "pii" in item.data})
+        if self._erased is None or not people:
+            return items
+        gone = await self._erased(people)
+        return [
+            replace(item, data={**item.data, "pii": privacy.erased()})
+            if "pii" in item.data and item.key in gone
+            else item
+            for item in items
+        ]
 
     async def stream(self, types: Sequence[str], *, after: int, limit: int) -> EventPage:
         """Above the position `after`, in the order of positions; `next` is a position. Personal data are as they are
