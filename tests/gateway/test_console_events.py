@@ -5,11 +5,13 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 
 from banyan.contracts.messaging import WorkState
+from banyan.contracts.monitor import Alert
 from banyan.infra.settings import Settings
 from tests.gateway import contexts, monitors
 from tests.gateway.conftest import children, supervise
@@ -81,7 +83,7 @@ async def test_a_dead_letter_shows_all_that_is_known_of_it(browser: httpx.AsyncC
 
 
 async def test_the_overview_and_the_alerts_lead_to_dead_letters(
-    browser: httpx.AsyncClient, system: dict[str, Context]
+    browser: httpx.AsyncClient, system: dict[str, Context], monitor: Monitor
 ) -> None:
     link = f'<a href="{EVENTS}/dead">'
     for path in ("", "/alerts"):
@@ -90,6 +92,15 @@ async def test_the_overview_and_the_alerts_lead_to_dead_letters(
         assert link in page
         assert "Nothing is wrong." not in page
 
+    since = datetime.now(UTC)
+    told = Alert("queue.dead > 0 for 0s", "learning-from-iam", "firing", 2.0, since, since)
+    monitor.now = replace(monitor.now, alerts=[told])
+    await asyncio.sleep(1)
+    page = (await browser.get("/_banyan/console")).text
+    assert "2 events could not be handled." not in page  # the alert says so already
+    assert f'<a href="{EVENTS}/dead?consumer=learning-from-iam">' in page
+
+    monitor.now = replace(monitor.now, alerts=[])
     await asyncio.sleep(1)
     calm = {context.name: context for context in contexts.calm()}
     for name, context in system.items():

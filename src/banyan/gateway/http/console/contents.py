@@ -13,7 +13,7 @@ from banyan.gateway import queries
 from banyan.gateway.adapters.messaging import Messaging
 from banyan.gateway.adapters.monitoring import Known, Monitoring
 from banyan.gateway.domain.traffic import Traffic
-from banyan.gateway.http.console import processes, scene, view
+from banyan.gateway.http.console import alarms, processes, scene, view
 from banyan.gateway.http.console.events import Events, Toll
 from banyan.gateway.http.console.figures import clock
 from banyan.gateway.http.console.looking import Looking
@@ -78,6 +78,14 @@ class Frame:
     def firing(self) -> int:
         found = self.known.value.alerts if self.known.value else []
         return sum(alert.state == "firing" for alert in found)
+
+    @property
+    def untold_dead(self) -> bool:
+        """Whether there are dead letters that no alert tells of: its rule may be gone, or monitor."""
+        found = self.known.value.alerts if self.known.value and not self.known.away else []
+        return self.toll.dead > 0 and not any(
+            alert.state == "firing" and alarms.figure(alert) == "queue.dead" for alert in found
+        )
 
     @property
     def wrong(self) -> list[processes.Row]:
