@@ -7,7 +7,12 @@ import asyncpg
 import pytest
 
 from banyan.infra import migrations
+from banyan.messaging import envelope, relay, republishing
+from banyan.messaging.consumers import at_once
+from banyan.messaging.memory import MemoryBroker
+from banyan.messaging.subscriptions import SUBSCRIPTIONS
 from tests.conftest import Postgres
+from tests.messaging.waiting import until
 
 _FIRST = ("0002_outbox", "0004_event_traceparent")
 _THEN = "0005_event_store"
@@ -49,6 +54,42 @@ async def test_events_of_several_days_and_with_random_ids_keep_their_rows_and_th
     with pytest.raises(asyncpg.RestrictViolationError):
         await connection.execute("DELETE FROM event")
     await connection.close()
+
+
+async def test_a_database_that_was_not_brought_to_this_version_is_relayed_and_restored_all_the_same(
+    postgres: Postgres,
+) -> None:
+    """An upgrade runs old services beside a new relay, and a backup may be older than the program that restores it."""
+    now = datetime.now(UTC)
+    url = postgres.url(await postgres.make_database())
+    connection = await asyncpg.connect(url)
+    await connection.execute(sql(_FIRST[0]))
+    ids = [id_of(now - timedelta(seconds=n)) for n in (3, 2, 1)]
+    for event_id in ids:
+        await connection.execute(_ADD.replace("learning.told", "iam.account-erased"), event_id, "k", "{}", now)
+    await connection.execute("INSERT INTO outbox (event_id) VALUES ($1)", ids[2])
+
+    assert await republishing.republish(url, since=now - timedelta(hours=1)) == 3
+    broker = MemoryBroker()
+    await broker.declare(SUBSCRIPTIONS)
+    async with relay.relaying({"iam": url}, broker, after=at_once):
+        await until(lambda: empty(connection), 5)
+        told = await broker.read("learning_from_iam", seats=9, hold=1)
+        assert [envelope.decode(one.body).id for one in told[:1]] == [str(ids[0])]
+
+        for name in (_FIRST[1], _THEN):
+            await connection.execute(sql(name))
+        await connection.execute("INSERT INTO outbox (event_id, consumer) VALUES ($1, 'learning-from-iam')", ids[1])
+        await until(lambda: empty(connection), 10)
+    assert (await broker.depth("learning_from_iam")).waiting == 4
+    await connection.execute("INSERT INTO outbox (event_id, consumer) VALUES ($1, 'learning-from-iam')", ids[1])
+    assert await republishing.republish(url, since=now + timedelta(hours=1)) == 1
+    assert await connection.fetchval("SELECT consumer FROM outbox") == "learning-from-iam"
+    await connection.close()
+
+
+async def empty(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
+    return not await connection.fetchval("SELECT count(*) FROM outbox")
 
 
 async def test_more_days_than_anybody_keeps_stray_and_a_migration_is_still_short(postgres: Postgres) -> None:

@@ -13,7 +13,7 @@ from banyan.infra.postgres import Database
 from banyan.infra.settings import Settings
 from banyan.messaging import face
 from banyan.messaging.face import stored
-from banyan.messaging.store import reading
+from banyan.messaging.store import archiving, days, reading, upkeep
 from banyan.messaging.store.reading import Store
 from tests.messaging.stored import NOW, SEALED, days_of, fill
 
@@ -38,6 +38,14 @@ async def listed(ask: httpx.AsyncClient, **params: str | int) -> list[dict[str, 
         if page["next"] is None:
             return items
         params = {**params, "after": page["next"]}
+
+
+async def test_every_statement_fits_the_schema(learning: Database) -> None:
+    async with learning.connection() as connection:
+        for module in (archiving, days, reading, upkeep):
+            for name, text in vars(module).items():
+                if name.isupper() and not name.startswith("_") and isinstance(text, str):
+                    await connection.prepare(text.replace("{table}", "event_stray").replace("{which}", "true"))
 
 
 async def test_the_newest_comes_first_and_pages_meet(learning: Database, ask: httpx.AsyncClient) -> None:

@@ -45,8 +45,8 @@ _SESSION = {
     "timezone": "UTC",
 }
 
-OF_DAY = "true"
-OF_STRAYS = "(at AT TIME ZONE 'UTC')::date = '{day}'"
+_OF_DAY = "true"
+_OF_STRAYS = "(at AT TIME ZONE 'UTC')::date = '{day}'"
 ROWS = """
 SELECT id::text, type, key, position, at, request_id, traceparent, data::text FROM {table} WHERE {which}
 ORDER BY position
@@ -156,7 +156,7 @@ class _Archiving:
         self._desk = desk
         self._folder = f"events/{context}/dt={day.day}"
         self._day = day
-        self._which = OF_STRAYS.format(day=day.day) if day.strays else OF_DAY
+        self._which = _OF_STRAYS.format(day=day.day) if day.strays else _OF_DAY
 
     async def run(self) -> None:
         if await self._connection.fetchval(self._sql(NEEDED)):
