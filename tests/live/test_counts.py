@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from banyan.infra.postgres import Database
+from banyan.kit import ids
 from banyan.live import domain, operations, queries, store
+from banyan.live.consumers import from_learning
 from banyan.live.domain import Count, Ending, Hub, Limits, TooManyFromOneAddress, TooManyWatchers, Watcher
+from banyan.messaging.work.shadows import Shadow
 
 from .living import School
 
@@ -22,7 +25,11 @@ TEXTS = [
 
 
 async def test_every_text_prepares(database: Database) -> None:
-    assert len(TEXTS) == 4
+    assert len(TEXTS) == 7
+    consumer = from_learning(database)
+    assert consumer.rebuild is not None
+    async with database.transaction() as tx:
+        await Shadow(consumer.name).make(tx, consumer.rebuild, ids.uuid7())
     async with database.connection() as connection:
         for text in TEXTS:
             await connection.prepare(text)
