@@ -96,7 +96,7 @@ def redrive(
         print(asking.as_json({"letters": letters, "keys": keys, "away": answers.away}))
     elif letters or not answers.away:
         print(
-            f"{_letters(letters)} of {keys} keys will be tried again." if letters else "There is nothing to try again."
+            f"{_letters(letters)} of {_keys(keys)} will be tried again." if letters else "There is nothing to try again."
         )
     answers.tell_away()
 
@@ -180,6 +180,10 @@ def _redriving(one: DeadLetter) -> str:
 
 def _letters(count: int) -> str:
     return "1 letter" if count == 1 else f"{count} letters"
+
+
+def _keys(count: int) -> str:
+    return "1 key" if count == 1 else f"{count} keys"
 
 
 def _fields(found: WholeDeadLetter) -> dict[str, object]:
