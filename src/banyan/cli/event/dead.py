@@ -94,10 +94,10 @@ def redrive(
     keys = sum(one.keys for one in answers.by.values())
     if as_json:
         print(asking.as_json({"letters": letters, "keys": keys, "away": answers.away}))
-    elif letters or not answers.away:
-        print(
-            f"{_letters(letters)} of {_keys(keys)} will be tried again." if letters else "There is nothing to try again."
-        )
+    elif letters:
+        print(f"{_letters(letters)} of {_keys(keys)} will be tried again.")
+    elif not answers.away:
+        print("There is nothing to try again.")
     answers.tell_away()
 
 
