@@ -22,6 +22,8 @@ def of_everything() -> dict[str, str]:
         "wrk": _told(("wrk",), "-v", r"wrk (?:debian/)?([\d.]+)"),
         "WordPress": _written(_WORDPRESS, r"\$wp_version = '([^']+)'"),
         "PHP": _told(tuple(f"php-fpm{version}" for version in ("8.2", "8.4", "8.3", "8.1", "")), "-v", r"PHP ([\d.]+)"),
+        "Celery": metadata.version("celery"),
+        "Redis": _told(("redis-server",), "--version", r"v=([\d.]+)"),
         "MariaDB": _told(("mariadbd", "mysqld"), "--version", r"Ver ([\d.]+)"),
     }
     return {name: version for name, version in found.items() if version}

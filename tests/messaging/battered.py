@@ -25,7 +25,7 @@ SETTLING = 120.0
 
 @dataclass(slots=True)
 class World:
-    """`consumers` are their databases, in the order of `shop.NAMES`; `parts` is what a test may kill."""
+    """`consumers` are their databases, in the order of `shop.NAMES`, and `urls` theirs; `parts` may be killed."""
 
     business: Database
     consumers: list[Database]
@@ -34,10 +34,12 @@ class World:
     environ: dict[str, str]
     timeline: Timeline
     dice: random.Random
+    urls: list[str]
+    told: shop.Told | None = None
     known: shop.Known = field(default_factory=shop.Known)
 
     def client(self) -> shop.Client:
-        return shop.Client(self.business, self.known, random.Random(self.dice.random()), keys=KEYS)
+        return shop.Client(self.business, self.known, random.Random(self.dice.random()), keys=KEYS, told=self.told)
 
     async def everything_came(self, broker: Broker) -> None:
         """Nothing waits any more, neither to be published nor to be handled: so nothing can come late, either."""
@@ -92,7 +94,7 @@ async def world(folder: Path, *, environ: Mapping[str, str] | None = None, relay
             parts.append(chaos.process(name, name, folder, {**around, "BANYAN_LIVE_DATABASE_URL": url}))
         dice = random.Random(seed)
         try:
-            yield World(databases[0], databases[1:], [business, beyond], parts, around, timeline, dice)
+            yield World(databases[0], databases[1:], [business, beyond], parts, around, timeline, dice, urls)
         finally:
             print(
                 timeline, *(_last_words(folder, each) for each in (business, beyond, *parts)), sep="\n"

@@ -7,8 +7,10 @@ three must have heard exactly that.
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeAlias
 from uuid import UUID
 
 from banyan.contracts.events import LessonStarted
@@ -67,11 +69,18 @@ async def open_consumer(database: Database) -> None:
         await connection.execute(event_tables() + HEARING)
 
 
-class Client:
-    """One who books, and is told whether that was done even where the answer is lost."""
+Told: TypeAlias = Callable[[Booking], Awaitable[None]]
 
-    def __init__(self, database: Database, known: Known, dice: random.Random, *, keys: int) -> None:
+
+class Client:
+    """One who books, and finds out whether that was done even where the answer is lost. `told`, if there is one, is
+    awaited after each commit, as those do who have no outbox."""
+
+    def __init__(
+        self, database: Database, known: Known, dice: random.Random, *, keys: int, told: Told | None = None
+    ) -> None:
         self._database = database
+        self._told = told
         self._known = known
         self._dice = dice
         self._keys = keys
@@ -99,7 +108,10 @@ class Client:
                 self._known.aborted.add(str(booking))
                 await asyncio.sleep(self._dice.uniform(0.01, 0.1))
                 return False
-        self._known.committed.add(Booking(key, number, str(booking)))
+        done = Booking(key, number, str(booking))
+        self._known.committed.add(done)
+        if self._told is not None:
+            await self._told(done)
         return True
 
     async def _was_committed(self, booking: UUID, key: str) -> bool:
