@@ -46,10 +46,10 @@ async def test_events_of_several_days_and_with_random_ids_keep_their_rows_and_th
     )
     assert {row["id"] for row in rows} == {event_id for event_id, _, _ in (*told, *random)}
     assert [row["at"] for row in rows] == sorted(row["at"] for row in rows)
-    days = {row["id"]: row["day"] for row in rows}
-    assert {days[event_id] for event_id, _, _ in random} == {"event_stray"}
+    kept_in = {row["id"]: row["day"] for row in rows}
+    assert {kept_in[event_id] for event_id, _, _ in random} == {"event_stray"}
     for event_id, ago, n in told:
-        assert days[event_id] == f"event_{now - timedelta(days=ago, seconds=n):%Y%m%d}"
+        assert kept_in[event_id] == f"event_{now - timedelta(days=ago, seconds=n):%Y%m%d}"
     assert await connection.fetchval("SELECT count(*) FROM outbox JOIN event ON id = event_id") == len(rows)
     with pytest.raises(asyncpg.RestrictViolationError):
         await connection.execute("DELETE FROM event")
