@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from banyan.messaging.sqs import provisioning, publishing
 from banyan.messaging.sqs.client import Aws, AwsAway, NotThere
 from banyan.messaging.sqs.names import Names
 from banyan.messaging.sqs.publishing import Answer, Attempt, Entry
-from banyan.messaging.subscriptions import Subscription
+from banyan.messaging.subscriptions import SUBSCRIPTIONS, Subscription
 
 log = structlog.get_logger()
 
@@ -52,15 +53,20 @@ class SqsBroker:
         self._aws = Aws(connections=connections)
         self._urls: dict[str, str] = {}
         self._attempts: dict[str, Attempt] = {}
+        self._topics = _topics(SUBSCRIPTIONS)
 
     async def declare(self, subscriptions: Sequence[Subscription]) -> None:
+        self._topics = _topics(subscriptions)
         for step in await provisioning.make(self._aws, self._names, subscriptions):
             log.info("provisioned", step=step.line)
 
     async def publish(self, envelopes: Sequence[Envelope], *, queue: str | None = None) -> None:
         """Raises AwsAway, NotThere, AwsForbids, AwsRefuses."""
         if queue is not None:
-            await self._publish(f"queue {queue}", envelopes, queue=queue)
+            # Nothing filters on this way but we, and what a consumer did not subscribe to it could not handle.
+            topics = self._topics.get(queue, ())
+            bound = [told for told in envelopes if any(fnmatchcase(told.type, topic) for topic in topics)]
+            await self._publish(f"queue {queue}", bound, queue=queue)
             return
         by_source: dict[str, list[Envelope]] = {}
         for told in envelopes:
@@ -212,6 +218,10 @@ class SqsBroker:
                 raise NotThere(f"Queue {name} is not there (yet): banyan event provision makes it.") from fault
             self._urls[name] = answer["QueueUrl"]
         return self._urls[name]
+
+
+def _topics(subscriptions: Sequence[Subscription]) -> dict[str, tuple[str, ...]]:
+    return {subscription.queue: subscription.topics for subscription in subscriptions}
 
 
 def _loan(seconds: float) -> int:

@@ -10,6 +10,7 @@ from banyan.kit.errors import Forbidden, Refused, Unavailable
 
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 2.0
+_ACCOUNT_SECONDS = 10.0  # once in a process's life
 _GONE = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NotFound", "NotFoundException"}
 _FORBIDDEN = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "AuthorizationErrorException"}
 # Another try may help: it is their trouble, or one that passes, such as a token that is being renewed.
@@ -98,7 +99,7 @@ class Aws:
     async def account(self) -> Account:
         if self._account is None:
             # Everybody may ask this, and it spares the publisher the right to look topics up.
-            who = await self.call("sts", "get_caller_identity")
+            who = await self.call("sts", "get_caller_identity", seconds=_ACCOUNT_SECONDS)
             region = _region(await self._get_session())
             self._account = Account(who["Arn"].split(":")[1], region, who["Account"])
         return self._account
