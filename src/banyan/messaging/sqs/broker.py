@@ -64,7 +64,7 @@ class SqsBroker:
         """Raises AwsAway, NotThere, AwsForbids, AwsRefuses."""
         if queue is not None:
             # Nothing filters on this way but we, and what a consumer did not subscribe to it could not handle.
-            topics = self._topics.get(queue, ())
+            topics = self._topics.get(queue, ("*",))
             bound = [told for told in envelopes if any(fnmatchcase(told.type, topic) for topic in topics)]
             await self._publish(f"queue {queue}", bound, queue=queue)
             return
