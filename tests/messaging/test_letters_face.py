@@ -13,12 +13,14 @@ from banyan.infra import http
 from banyan.infra.http_client import ServiceRefused
 from banyan.infra.postgres import Database
 from banyan.infra.settings import Settings
-from banyan.messaging import envelope, face
+from banyan.messaging import envelope, face, stock
 from banyan.messaging.consumers import Hearing
 from banyan.messaging.face import dead, now
-from banyan.messaging.letters import looking
+from banyan.messaging.letters import choosing, looking, pauses, redrives, writing
 from tests.messaging import failing
 from tests.messaging.failing import NAME, OddBroker, told
+
+VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 
 
 @pytest.fixture
@@ -144,3 +146,11 @@ def test_a_body_is_shown_without_personal_data_sealed_or_not(pii: object) -> Non
 def test_what_is_no_event_is_shown_as_text_and_shortened() -> None:
     assert looking.shown(b"\xff hello").endswith(" hello")
     assert len(looking.shown(b"x" * 100_000)) < 21_000
+
+
+async def test_every_statement_fits_the_tables(learning: Database) -> None:
+    async with learning.connection() as connection:
+        for module in (choosing, looking, pauses, redrives, stock, writing):
+            for name, text in vars(module).items():
+                if name.isupper() and isinstance(text, str) and not name.startswith("_"):
+                    await connection.prepare(text)

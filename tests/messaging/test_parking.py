@@ -10,6 +10,7 @@ import pytest
 from banyan.contracts.events import StudentEnrolled
 from banyan.contracts.messaging import DeadChoice
 from banyan.infra.postgres import Connection, Database
+from banyan.kit.errors import Unavailable
 from banyan.messaging.broker import Delivery
 from banyan.messaging.consumers import Consuming, Hearing
 from banyan.messaging.letters import choosing, redrives, writing
@@ -197,6 +198,22 @@ async def test_a_letter_that_ends_every_process_that_redrives_it_is_left_alone_i
         assert await failing.seen(database) == []
         await choosing.redrive(database, ALL)
         await failing.until_seen(database, 2)
+
+
+async def test_a_redrive_waits_for_the_world_outside_as_long_as_it_takes(database: Database) -> None:
+    broker = await stuck(database, 1, 2)
+    calls = 0
+
+    async def away_at_first(_: Connection, __: StudentEnrolled) -> None:
+        nonlocal calls
+        calls += 1
+        if calls <= 3 * failing.BRISK.attempts:
+            raise Unavailable
+
+    await choosing.redrive(database, ALL)
+    async with Hearing(broker, [failing.consumer(database, away_at_first)]).running():
+        await failing.until_seen(database, 2)
+    assert await failing.letters(database) == []
 
 
 async def test_several_processes_of_a_context_redrive_many_keys_once_each(database: Database) -> None:

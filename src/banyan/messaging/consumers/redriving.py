@@ -20,6 +20,7 @@ from banyan.messaging.letters.redrives import Claimed
 log = structlog.get_logger()
 
 _LONGEST_WAIT = 2.0
+_MOMENT = 0.05  # somebody parks behind the key, or is at it
 
 
 class NotOursAnyMore(Exception):
@@ -68,8 +69,13 @@ class Redriver:
             claimed = await redrives.claim(self._consumer.database, self._consumer.name)
             if claimed is None:
                 return
-            with contextlib.suppress(NotOursAnyMore):
+            try:
                 await self._key(claimed)
+            except Exception as fault:
+                await redrives.ended(self._consumer.database, self._consumer.name, claimed.key)
+                if not isinstance(fault, NotOursAnyMore):
+                    raise
+                await asyncio.sleep(_MOMENT)
 
     async def _key(self, claimed: Claimed) -> None:
         most = self._pace.together

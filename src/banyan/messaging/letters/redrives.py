@@ -15,6 +15,7 @@ WHERE consumer = $1 AND key = (
     ORDER BY redrive_at, key LIMIT 1 FOR UPDATE SKIP LOCKED
 ) RETURNING key, redrives
 """
+ENDED = "UPDATE stuck_key SET redrives = greatest(0, redrives - 1) WHERE consumer = $1 AND key = $2"
 HEAD = """
 SELECT id, event_id, type, body, state, attempts FROM dead_letter
 WHERE consumer = $1 AND key = $2 ORDER BY id LIMIT $3
@@ -59,6 +60,11 @@ async def claim(database: Database, consumer: str) -> Claimed | None:
     """The next key that is due and nobody is at."""
     row = await database.fetchrow(CLAIM, consumer)
     return Claimed(row["key"], row["redrives"]) if row is not None else None
+
+
+async def ended(database: Database, consumer: str, key: str) -> None:
+    """That try came to an end, though it changed nothing."""
+    await database.fetch(ENDED, consumer, key)
 
 
 async def head(database: Database, consumer: str, key: str, *, most: int) -> Sequence[Row]:
