@@ -112,6 +112,8 @@ async def test_publishing_is_told(school: School) -> None:
     assert (event["course_id"], event["slug"], event["version"]) == (str(course.id), "spring-boot", 1)
 
 
+# Where copies are built anew, as banyan.messaging.work does it.
+BUILT_ANEW = "CREATE SCHEMA anew_learning_from_iam CREATE TABLE person (LIKE public.person)"
 STATEMENTS = [
     (module.__name__.rsplit(".", 1)[-1], name)
     for module in (taking, enrolments, progress, store)
@@ -124,7 +126,8 @@ STATEMENTS = [
 async def test_every_statement_is_understood(school: School, module: str, name: str) -> None:
     found = {"taking": taking, "enrolments": enrolments, "progress": progress, "persons": store}[module]
 
-    async with school.database.connection() as connection:
+    async with school.database.connection() as connection, connection.transaction():
+        await connection.execute(BUILT_ANEW)
         await connection.prepare(getattr(found, name))
 
 
