@@ -12,11 +12,13 @@ from banyan.contracts import events
 from banyan.infra.settings import Settings
 from banyan.messaging import envelope
 from banyan.messaging.sqs import plan, provisioning
-from banyan.messaging.sqs.client import Account, Aws
+from banyan.messaging.sqs.client import Account, Aws, AwsAway
 from banyan.messaging.sqs.names import Names
 from banyan.messaging.sqs.provisioning import NothingToProvision, WrongKind
 from banyan.messaging.subscriptions import SUBSCRIPTIONS, Subscription
+from banyan.processes import relay
 from tests.messaging.test_brokers import ACCOUNTS, ERASURES
+from tests.messaging.wire import Faults, Wire
 from tests.ministack import environ
 
 HERE = Account("aws", "ap-northeast-2", "123456789012")
@@ -126,6 +128,24 @@ async def test_several_who_provision_at_once_do_no_harm(cloud: Aws, names: Names
     await asyncio.gather(*(made(cloud, names, ACCOUNTS, ERASURES) for _ in range(4)))
     assert await made(cloud, names, ACCOUNTS, ERASURES) == [plan.NOTHING]
     assert len(await subscriptions_of(cloud, names.topic("iam"))) == 2
+
+
+async def test_a_relay_that_may_not_provision_goes_on_and_says_so(
+    aws: str, names: Names, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings.read({"BANYAN_BROKER": "sns+sqs", "BANYAN_QUEUE_PREFIX": names.prefix})
+    async with Wire(aws) as wire:
+        for name, value in environ(wire.url).items():
+            monkeypatch.setenv(name, value)
+        wire.faults = Faults(forbid=1.0)
+        await relay.prepare(settings)
+        assert "left topics and queues as they are" in capsys.readouterr().out
+        wire.faults = Faults(throttle=1.0)
+        with pytest.raises(AwsAway):  # and Preparation tries again
+            await relay.prepare(settings)
+        await wire.mend()
+        await relay.prepare(settings)
+        assert await provisioning.plan(settings) == [plan.NOTHING]
 
 
 async def test_with_pgmq_there_is_nothing_to_provision() -> None:

@@ -26,6 +26,11 @@ from urllib.parse import parse_qsl, urlencode
 import aiohttp
 from aiohttp import web
 
+_ERRORS = {
+    "answer_500": (500, "InternalFailure"),
+    "throttle": (400, "ThrottlingException"),
+    "forbid": (403, "AccessDenied"),
+}
 _BATCHES = {"PublishBatch", "SendMessageBatch", "DeleteMessageBatch", "ChangeMessageVisibilityBatch"}
 
 
@@ -38,6 +43,7 @@ class Faults:
     truncate: float = 0.0  # done, and half of the answer comes
     answer_500: float = 0.0  # not done
     throttle: float = 0.0  # not done
+    forbid: float = 0.0  # not done, because the credentials may not
     partial: float = 0.0  # of a batch, the first entry is not done and said to have failed, through no fault of ours
     forget_delete: float = 0.0  # a delete that is said to be done and is not: the event comes again when its loan ends
     twice: float = 0.0  # a batch of events that is done twice, and the second time as if it were another
@@ -107,8 +113,8 @@ class Wire:
             self._mended.clear()
             await self._mended.wait()
             return _end(request)
-        if fault in ("answer_500", "throttle"):
-            return call.error(500 if fault == "answer_500" else 400)
+        if fault in _ERRORS:
+            return call.error(*_ERRORS[fault])
         if fault == "forget_delete":
             return call.say_done()
         if fault == "slow":
@@ -167,8 +173,7 @@ class _Call:
         self._form = {} if self.json else dict(parse_qsl(body.decode(), keep_blank_values=True))
         self.operation = target.rpartition(".")[2] or self._form.get("Action", "?")
 
-    def error(self, status: int) -> web.Response:
-        code = "InternalFailure" if status == 500 else "ThrottlingException"
+    def error(self, status: int, code: str) -> web.Response:
         if self.json:
             said = json.dumps({"__type": f"com.amazonaws.sqs#{code}", "message": "made by a test"})
             return web.Response(status=status, text=said, content_type="application/x-amz-json-1.0")
