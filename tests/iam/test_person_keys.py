@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 import pytest
+from fastapi import Request
 
 from banyan.clients import people as client
 from banyan.clients.people import People
@@ -22,7 +23,7 @@ from banyan.infra import http
 from banyan.infra.http_client import ServiceAway
 from banyan.infra.postgres import Database
 from banyan.infra.secrets import secret
-from banyan.infra.service_tokens import ServiceToken
+from banyan.infra.service_tokens import ServiceToken, services_only
 from banyan.messaging import privacy
 from banyan.messaging.store.reading import Store
 
@@ -146,6 +147,21 @@ async def test_nobody_but_a_service_is_given_a_key(house: House) -> None:
     assert answer.headers["cache-control"] == "no-store"
     many = {"persons": [str(uuid.uuid4()) for _ in range(MOST_PERSONS + 1)]}
     assert (await visitor.ask("POST", "/internal/person-keys", many, **right)).status_code == 422
+
+
+def test_a_service_token_is_made_anew_before_it_ends_and_after_a_clock_was_set_back(house: House) -> None:
+    now = [1_000_000.0]
+    token = ServiceToken(house.settings, service="learning", audience="iam", clock=lambda: now[0])
+    asked = services_only(house.settings, audience="iam", clock=lambda: now[0])
+    given = []
+    for at in (0.0, 20.0, 31.0, 500.0, -500.0):
+        now[0] = 1_000_000.0 + at
+        given.append(token.headers()["authorization"])
+        lines = [(b"authorization", given[-1].encode())]
+        assert asked(Request({"type": "http", "headers": lines})) == "learning"
+
+    assert given[0] == given[1]
+    assert len(set(given)) == 4
 
 
 async def test_a_stolen_database_opens_nothing_and_a_lost_secret_erases_nobody(house: House, people: People) -> None:

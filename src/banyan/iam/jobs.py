@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 import structlog
 
-from banyan.iam.adapters.person_keys import KeysUnreadableError
 from banyan.iam.operations.housekeeping import Housekeeping
 from banyan.iam.operations.mails import Mails
 from banyan.iam.operations.person_keys import PersonKeys
@@ -40,8 +39,8 @@ async def seal_old_events(person_keys: PersonKeys) -> None:
                 log.info("sealed the personal data of events from before", events=sealed)
         except Unavailable as fault:
             log.warning("events wait to be sealed", reason=str(fault))
-        except KeysUnreadableError as fault:
-            log.error("events cannot be sealed", reason=str(fault))
+        except Exception:  # whatever is wrong with one old event, people must be able to sign in
+            log.exception("events cannot be sealed")
         await asyncio.sleep(_BETWEEN_CLEANINGS)
 
 
