@@ -17,6 +17,8 @@ from banyan.messaging.store import archiving, days, reading, upkeep
 from banyan.messaging.store.reading import Store
 from tests.messaging.stored import NOW, SEALED, days_of, fill
 
+STRAY = "INSERT INTO event (id, type, key, data, at) VALUES ($1, 'banyan.learning.told.v1', 'k', '{}', now())"
+
 
 @pytest.fixture
 async def ask(learning: Database, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
@@ -50,11 +52,15 @@ async def test_every_statement_fits_the_schema(learning: Database) -> None:
 
 
 async def test_the_newest_comes_first_and_pages_meet(learning: Database, ask: httpx.AsyncClient) -> None:
-    ids = await fill(learning, days=4, each=5)
+    ids = [*await fill(learning, days=4, each=5), *await fill(learning, days=1, each=2, ago=9)]
+    for stray in (UUID(int=7), UUID(int=(1 << 128) - 2)):  # below and above every day
+        await learning.fetch(STRAY, stray)
+        ids.append(stray)
 
     found = await listed(ask, limit=3)
 
     assert [item["id"] for item in found] == [str(one) for one in sorted(ids, reverse=True)]
+    assert [item["id"] for item in found[2:]] == [item["id"] for item in await listed(ask, after=str(found[1]["id"]))]
 
 
 async def test_a_type_without_a_version_means_every_version(learning: Database, ask: httpx.AsyncClient) -> None:

@@ -1,7 +1,7 @@
 """Days: an event's id begins with the moment of its making, so a day's events are a range of ids and a table of their
 own."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TypeAlias
@@ -86,6 +86,13 @@ async def due(connection: Asked, settings: Settings, *, now: datetime) -> list[D
     strayed: Sequence[asyncpg.Record] = await connection.fetch(STRAYED, before)
     past += [Day(row["day"], "event_stray", strays=True) for row in strayed]
     return sorted(past, key=lambda one: (one.day, one.strays))
+
+
+def ranges(known: Sequence[Day]) -> Iterator[tuple[UUID, UUID]]:
+    """All ids there may be, from the highest down, in parts of which each lies in one day or in none."""
+    edges = {first_id(datetime.combine(one.day + timedelta(days=n), time(), UTC)) for one in known for n in (0, 1)}
+    lows = sorted({UUID(int=0)} | edges, reverse=True)
+    return zip(lows, [UUID(int=(1 << 128) - 1), *lows], strict=False)
 
 
 def horizon(settings: Settings, now: datetime) -> UUID:

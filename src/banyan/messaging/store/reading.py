@@ -92,18 +92,22 @@ class Store:
         """Below the id `after`, from the store alone: what is archived is found by its id and in the stream."""
         ends = time.monotonic() + _SEARCH_SECONDS
         lowest = days.first_id(search.since - _SLACK) if search.since is not None else _LOWEST_ID
-        below = after or _HIGHEST_ID
-        items: list[StoredEvent] = []
-        while True:
-            items += await self._search(search, below, lowest, limit=limit - len(items))
-            if len(items) >= limit:
-                return EventPage(items=items, next=items[-1].id)
-            seen_to = None if search.key else await self._database.fetchval(NEWEST_SEEN, below, lowest)
-            if seen_to is None:
-                return EventPage(items=items)
-            below = seen_to
-            if time.monotonic() > ends:
-                return EventPage(items=items, next=str(below), searched_to=_time_of(below))
+        below = days.first_id(search.until + _SLACK) if search.until is not None else _HIGHEST_ID
+        below = min(below, after or _HIGHEST_ID)
+        if search.key:
+            items = await self._search(search, below, lowest, limit=limit)
+            return EventPage(items=items, next=items[-1].id if len(items) == limit else None)
+        items = []
+        for first, end in days.ranges(await days.days(self._database)):
+            low, high = max(first, lowest), min(end, below)
+            while low < high:
+                items += await self._search(search, high, low, limit=limit - len(items))
+                if len(items) == limit:
+                    return EventPage(items=items, next=items[-1].id)
+                high = await self._database.fetchval(NEWEST_SEEN, high, low) or low
+                if time.monotonic() > ends and high > lowest:
+                    return EventPage(items=items, next=str(high), searched_to=_time_of(high))
+        return EventPage(items=items)
 
     async def _search(self, search: Search, below: UUID, lowest: UUID, *, limit: int) -> list[StoredEvent]:
         patterns = _patterns([search.kind] if search.kind else [])
