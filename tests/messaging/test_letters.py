@@ -1,16 +1,21 @@
 """What cannot be handled goes to the dead letters, with the reason; nothing else does."""
 
+import asyncio
 from typing import ClassVar
+from uuid import UUID
 
 import msgspec
 import pytest
 
 from banyan.contracts.events import AccountErased, AccountRegistered, PersonalData, ProfileChanged, StudentEnrolled
+from banyan.contracts.messaging import DeadState
 from banyan.infra.postgres import Connection, Database
 from banyan.kit.errors import Unavailable
 from banyan.kit.ids import uuid7
 from banyan.messaging import Consumer, consuming, envelope, on
 from banyan.messaging.broker import Delivery, Feature
+from banyan.messaging.letters import writing
+from banyan.messaging.letters.writing import Letter
 from banyan.messaging.subscriptions import SUBSCRIPTIONS
 from tests.messaging import failing
 from tests.messaging.failing import BRISK, QUEUE, OddBroker, told
@@ -153,6 +158,26 @@ async def test_what_is_lent_again_because_something_before_it_fails_is_never_bla
     async with consuming(broker, [failing.consumer(database, twice)]):
         await failing.until_seen(database, 12)
     assert await failing.seen(database) == list(range(12))
+    assert await failing.letters(database) == []
+
+
+async def test_who_would_bury_an_event_waits_for_whoever_is_handling_it_just_now(database: Database) -> None:
+    event = told("a", 1)
+    letter = Letter(
+        event_id=UUID(event.id), key="a", type=event.type, body=b"", state=DeadState.FAILED, attempts=3, error="why"
+    )
+
+    async def bury() -> bool:
+        async with database.transaction() as tx:
+            return await writing.bury(tx, failing.NAME, letter)
+
+    async with database.transaction() as handling:
+        known = await writing.remember(handling, failing.NAME, [letter.event_id], ["a"])
+        assert known.new == {letter.event_id}
+        burying = asyncio.create_task(bury())
+        done, _ = await asyncio.wait([burying], timeout=0.2)
+        assert not done
+    assert await burying is False
     assert await failing.letters(database) == []
 
 

@@ -153,6 +153,31 @@ async def test_a_read_that_waits_delays_no_acknowledgement(database: Database) -
     assert asyncio.get_running_loop().time() - begun < 5 * 2.0
 
 
+async def test_what_a_read_brings_that_began_before_the_pause_is_given_back(database: Database) -> None:
+    broker = WaitingBroker()
+    await broker.declare(failing.SUBSCRIPTIONS)
+    hearing = Hearing(broker, [failing.consumer(database, wait=5.0)])
+    async with hearing.running():
+
+        async def reading() -> bool:
+            return broker.waits == 1
+
+        await failing.until(reading)
+        await pauses.pause(database, NAME, by="op")
+
+        async def paused() -> bool:
+            return not hearing.runs[NAME].standing.is_open
+
+        await failing.until(paused, seconds=2)
+        await broker.publish([told("a", 1)])
+        await asyncio.sleep(0.3)
+        assert (len(hearing.runs[NAME].loans), await failing.seen(database)) == (0, [])
+        (given_back,) = await broker.read(QUEUE, seats=1, hold=0)
+        assert given_back.attempts == 2
+        await pauses.resume(database, NAME)
+        await failing.until_seen(database, 1)
+
+
 async def test_no_more_is_borrowed_than_there_are_seats_however_long_the_handling_takes(database: Database) -> None:
     broker = await counting()
     most, now_in_hand = 0, 0
