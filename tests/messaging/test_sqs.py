@@ -132,7 +132,7 @@ async def test_a_hung_wire_costs_the_relay_seconds(broker: SqsBroker, wire: Wire
         await broker.publish([told("a")])
     with pytest.raises(AwsAway):
         await broker.read(ACCOUNTS.queue, seats=1, hold=HOLD)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 8
     await wire.cut()
     with pytest.raises(AwsAway, match="Could not connect"):
         await broker.depth(ACCOUNTS.queue)

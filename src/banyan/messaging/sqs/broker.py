@@ -28,7 +28,8 @@ log = structlog.get_logger()
 
 _BATCH = 10  # of messages, in every call
 _PUBLISH_SECONDS = 2.5  # less than the relay gives itself for a step
-_CALL_SECONDS = 1.5
+_TELL_SECONDS = 1.5  # so that there is time for another try
+_CALL_SECONDS = 3.0  # whoever reads loses nothing by waiting a little; a receive that is given up lends to nobody
 _LONGEST_WAIT = 20  # seconds; of AWS
 _LONGEST_LOAN = 12 * 3600  # of AWS, too
 _TRIES = 3
@@ -129,7 +130,7 @@ class SqsBroker:
         asked = [{**self._entry(n, one, attempt), "Message": one.body} for n, one in enumerate(entries)]
         what = {"TopicArn": topic, "PublishBatchRequestEntries": asked}
         try:
-            answer: Answer = await self._aws.call("sns", "publish_batch", seconds=_CALL_SECONDS, **what)
+            answer: Answer = await self._aws.call("sns", "publish_batch", seconds=_TELL_SECONDS, **what)
         except NotThere as fault:
             raise NotThere(f"Topic {topic} is not there (yet): banyan event provision makes it.") from fault
         return answer
@@ -137,7 +138,7 @@ class SqsBroker:
     async def _send(self, queue: str, entries: Sequence[Entry], attempt: Attempt) -> Answer:
         asked = [{**self._entry(n, one, attempt), "MessageBody": one.body} for n, one in enumerate(entries)]
         what = {"QueueUrl": await self._url(self._names.queue(queue)), "Entries": asked}
-        answer: Answer = await self._aws.call("sqs", "send_message_batch", seconds=_CALL_SECONDS, **what)
+        answer: Answer = await self._aws.call("sqs", "send_message_batch", seconds=_TELL_SECONDS, **what)
         return answer
 
     def _entry(self, number: int, entry: Entry, attempt: Attempt) -> dict[str, Any]:
