@@ -7,102 +7,34 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-import msgspec
 import pytest
 
 from banyan.contracts.events import StudentEnrolled
-from banyan.contracts.messaging import EventPage, Rebuild, StoredEvent, WorkState
-from banyan.infra.http_client import ServiceAway
+from banyan.contracts.messaging import WorkState
 from banyan.infra.migrations import migrate
-from banyan.infra.postgres import Connection, Database, Row
+from banyan.infra.postgres import Connection, Database
 from banyan.kit.errors import Refusal
 from banyan.live import queries
 from banyan.live.consumers import from_learning
-from banyan.messaging import envelope, outbox
+from banyan.messaging import outbox
 from banyan.messaging.anew import FromStore, schema_of
 from banyan.messaging.consumers import Consumer, consuming
 from banyan.messaging.memory import MemoryBroker
 from banyan.messaging.subscriptions import SUBSCRIPTIONS
-from banyan.messaging.work.rebuilds import Rebuilds
 from tests.conftest import Postgres
+from tests.messaging.rebuilding import (
+    NAME,
+    SETTLED,
+    School,
+    counts,
+    heard,
+    over,
+    rebuilds_of,
+    remembered,
+    shown,
+    told_of,
+)
 from tests.messaging.waiting import until
-
-NAME = "live-from-learning"
-QUEUE = "live_from_learning"
-SETTLED = timedelta(seconds=0.5)
-
-
-class School:
-    """The owner: courses, what it has told of them, and its answers about that."""
-
-    def __init__(self, database: Database, broker: MemoryBroker) -> None:
-        self.database = database
-        self.broker = broker
-        self.learners: dict[str, int] = {}
-        self.away_after: int | None = None  # so many answers
-        self._ids: dict[str, str] = {}
-
-    async def enrol(self, slug: str) -> UUID:
-        self.learners[slug] = count = self.learners.get(slug, 0) + 1
-        course_id = self._ids.setdefault(slug, str(uuid4()))
-        event = StudentEnrolled(
-            enrolment_id=str(uuid4()),
-            course_id=course_id,
-            slug=slug,
-            account_id=str(uuid4()),
-            learners=count,
-            at=datetime.now(UTC),
-        )
-        async with self.database.transaction() as tx:
-            event_id = await outbox.add(tx, event)
-        await self.publish(event_id)
-        return event_id
-
-    async def publish(self, event_id: UUID) -> None:
-        row = await self.database.fetchrow("SELECT *, data::text AS json FROM event WHERE id = $1", event_id)
-        assert row is not None
-        told = envelope.of_row(
-            event_id=row["id"], kind=row["type"], key=row["key"], data=row["json"], at=row["at"], request_id=None
-        )
-        await self.broker.publish([told])
-
-    async def stream(self, *, types: list[str], after: int = 0, limit: int = 500) -> EventPage:
-        await self._answer()
-        rows = await self.database.fetch(
-            "SELECT *, data::text AS json FROM event WHERE position > $1 AND type = ANY($2) ORDER BY position LIMIT $3",
-            after,
-            types,
-            min(limit, 20),
-        )
-        return EventPage(
-            items=[_stored(row) for row in rows], next=str(rows[-1]["position"]) if len(rows) == 20 else None
-        )
-
-    async def event(self, event_id: str) -> StoredEvent:
-        await self._answer()
-        row = await self.database.fetchrow("SELECT *, data::text AS json FROM event WHERE id = $1", UUID(event_id))
-        assert row is not None
-        return _stored(row)
-
-    async def _answer(self) -> None:
-        if self.away_after is not None:
-            if self.away_after <= 0:
-                raise ServiceAway
-            self.away_after -= 1
-
-
-def _stored(row: Row) -> StoredEvent:
-    return StoredEvent(
-        id=str(row["id"]),
-        type=row["type"],
-        source="learning",
-        key=row["key"],
-        at=row["at"],
-        position=row["position"],
-        request_id=None,
-        traceparent=None,
-        data=msgspec.json.decode(row["json"]),
-    )
 
 
 @pytest.fixture
@@ -133,41 +65,6 @@ async def at_once() -> None:
 async def hearing(school: School, consumer: Consumer) -> AsyncIterator[None]:
     async with consuming(school.broker, [consumer]):
         yield
-
-
-def rebuilds_of(school: School, consumer: Consumer) -> Rebuilds:
-    return Rebuilds(consumer.database, [consumer], owner=lambda _: school, settled=SETTLED)
-
-
-async def shown(rebuilds: Rebuilds, begun: Rebuild) -> Rebuild:
-    return next(one for one in (await rebuilds.latest()).items if one.id == begun.id)
-
-
-async def over(rebuilds: Rebuilds, begun: Rebuild, *, seconds: float = 15) -> Rebuild:
-    async def is_over() -> bool:
-        return (await shown(rebuilds, begun)).state is not WorkState.RUNNING
-
-    await until(is_over, seconds)
-    return await shown(rebuilds, begun)
-
-
-async def counts(live: Database) -> dict[str, int]:
-    return {row["slug"]: row["learners"] for row in await live.fetch("SELECT slug, learners FROM course")}
-
-
-async def heard(school: School, live: Database) -> None:
-    async def all_of_it() -> bool:
-        return await counts(live) == school.learners
-
-    await until(all_of_it)
-
-
-async def remembered(live: Database) -> set[UUID]:
-    return {row["event_id"] for row in await live.fetch("SELECT event_id FROM inbox WHERE consumer = $1", NAME)}
-
-
-async def told_of(school: School) -> set[UUID]:
-    return {row["id"] for row in await school.database.fetch("SELECT id FROM event")}
 
 
 async def test_what_was_damaged_is_right_again_and_readers_never_miss_anything(
@@ -266,6 +163,26 @@ async def heard_of(live: Database, slug: str, learners: int) -> None:
         return (await counts(live)).get(slug) == learners
 
     await until(all_of_it)
+
+
+async def test_a_clock_that_was_ahead_for_a_while_hides_nothing(
+    school: School, live: Database, consumer: Consumer
+) -> None:
+    async with hearing(school, consumer):
+        for number in range(60):
+            ahead = timedelta(days=1) if 15 <= number < 50 else timedelta()  # more than one answer holds
+            await school.enrol("spring" if number % 2 else "autumn", ahead=ahead)
+        await heard(school, live)
+    await asyncio.sleep(SETTLED.total_seconds())
+    await live.fetch("UPDATE course SET learners = 4")
+    rebuilds = rebuilds_of(school, consumer)
+
+    async with rebuilds.running(after=at_once):
+        done = await over(rebuilds, await rebuilds.begin(NAME))
+
+    assert (done.state, done.done) == (WorkState.DONE, 60)
+    assert await counts(live) == school.learners
+    assert await remembered(live) == await told_of(school)
 
 
 async def test_who_takes_over_in_the_middle_goes_on_and_the_old_state_serves(

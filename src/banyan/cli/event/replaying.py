@@ -157,7 +157,7 @@ def _print(found: Sequence[Replay], *, as_json: bool) -> None:
     for one in found:
         whom = one.consumer or "all who subscribed"
         takes = f" in about {times.span(max(1.0, one.total / one.rate))}" if one.total else ""
-        print(f"{one.source}: {one.total:,} events for {whom}, at {one.rate:,}/s{takes}")
+        print(f"{one.source}: {one.total:,} events for {whom}, at {one.rate:,}/s{takes}", flush=True)
     for detail in dict.fromkeys(one.detail for one in found if one.detail):
         print(detail)
 

@@ -124,25 +124,43 @@ class Building:
 
     async def _tell_what_is_settled(self, way: FromStore, shadow: Shadow, place: str) -> str:
         """Answers the position up to which nothing is left to be told."""
-        after, asked_at = int(place or 0), self._now()
+        after, settled_to, asked_at = int(place or 0), 0, datetime.now(UTC)
         while True:
             await self._catch_up_with_redriven(way, shadow, int(place or 0))
             # Where much was looked through in vain, something may have been committed behind us.
-            after = after if self._now() - asked_at < self.settled / 2 else int(place or 0)
-            asked_at = self._now()
+            after = after if datetime.now(UTC) - asked_at < self.settled / 2 else int(place or 0)
+            asked_at = datetime.now(UTC)
             page = await self.owner.stream(types=self._types(), after=after, limit=_BATCH)
-            until = wishes.first_id(asked_at - self.settled)
-            young = next((number for number, one in enumerate(page.items) if UUID(one.id) >= until), None)
-            told = page.items[:young]
+            settled_to = max(settled_to, self._settled_in(page, asked_at))
+            told = [one for one in page.items if one.position <= settled_to]
             if told:
                 following = str(told[-1].position)
                 async with self.consumer.database.transaction() as tx:
                     await self._step(tx, shadow, of=place, to=following, done=len(told), total=0)
                     await self._apply(tx, way, shadow, told, passing=True)
                 place = following
-            if young is not None or page.next is None:
+            if len(told) < len(page.items):  # too young, or of a clock that was ahead: then older ones follow
+                settled_to = await self._settled_after(page)
+                if settled_to <= int(place or 0):
+                    return place
+                after = int(place or 0)
+            elif page.next is None:
                 return place
-            after = int(page.next)
+            else:
+                after = int(page.next)
+
+    async def _settled_after(self, page: EventPage) -> int:
+        found = 0
+        while page.next is not None:
+            asked_at = datetime.now(UTC)
+            page = await self.owner.stream(types=self._types(), after=int(page.next), limit=_BATCH)
+            found = max(found, self._settled_in(page, asked_at))
+        return found
+
+    def _settled_in(self, page: EventPage, now: datetime) -> int:
+        """The position before which no other can be committed any more: it was drawn long enough ago."""
+        until = wishes.first_id(now - self.settled)
+        return max((one.position for one in page.items if UUID(one.id) < until), default=0)
 
     async def _events(self, wanted: Sequence[UUID], after: int) -> list[StoredEvent]:
         """In the order of positions. What its owner does not have, nobody can tell again."""
@@ -212,9 +230,6 @@ class Building:
     async def _take(self, tx: Connection) -> None:
         if not await tx.fetchval(TAKE, self.id):
             raise Over
-
-    def _now(self) -> datetime:
-        return datetime.now(UTC)
 
     def _types(self) -> list[str]:
         return [one.kind.TYPE for one in self.consumer.handlers]
