@@ -142,6 +142,15 @@ def test_a_second_version_beside_the_first_passes_and_gets_files_of_its_own(tmp_
     assert folder / "banyan.learning.student-enrolled.v2.json" in event_golden.files(contracts, folder)
 
 
+def test_a_version_that_nothing_can_hold_any_more_leaves_with_all_its_files() -> None:
+    left = [event for event in event_schema.EVENTS if event is not events.AccountRegistered]
+
+    gone = event_golden.gone(left)
+
+    name = events.AccountRegistered.TYPE
+    assert [path.name for path in gone] == [f"{name}.json", f"{name}.json", f"{name}.unsealed.json"]
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 async def test_every_version_ever_published_is_still_understood(example: Path) -> None:
     told = envelope.decode(example.read_bytes())
