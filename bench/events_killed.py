@@ -38,7 +38,7 @@ class Outcome:
 
 
 def measure(plan: Plan, folder: Path, section: Section) -> None:
-    bookings, kills = (800, 10) if plan.quick else (4_000, 30)
+    bookings, kills = (480, 6) if plan.quick else (4_000, 30)
     outcomes = [asyncio.run(_of_banyan(folder / "killed-banyan", bookings, kills))]
     try:
         servers.program("redis-server")
