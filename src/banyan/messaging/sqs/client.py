@@ -115,12 +115,12 @@ class Aws:
             async with asyncio.timeout(seconds):
                 return await getattr(client, operation)(**what)
         except ClientError as fault:
-            raise _kind(fault.response)(f"{service} {operation}: {fault}") from fault
+            raise _kind(fault.response)(f"AWS {service} {operation}: {fault}") from fault
         except (NoCredentialsError, PartialCredentialsError) as fault:
             raise NoCredentials from fault
         except (BotoCoreError, ResponseParserError, aiohttp.ClientError, OSError, TimeoutError) as fault:
             said = str(fault) or f"no answer within {seconds:g} s"
-            raise AwsAway(f"{service} {operation}: {said}") from fault
+            raise AwsAway(f"AWS {service} {operation}: {said}") from fault
 
     async def close(self) -> None:
         await self._stack.aclose()
