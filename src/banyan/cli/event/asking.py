@@ -79,7 +79,7 @@ def away(contexts: Sequence[str]) -> NoReturn:
 
 def says_nothing(contexts: Sequence[str]) -> str:
     """Why nobody answers, as far as one can tell from here."""
-    who = " and ".join(contexts)
+    who = " and ".join(filter(None, (", ".join(contexts[:-1]), contexts[-1])))
     does = "does" if len(contexts) == 1 else "do"
     return f"{who} {does} not answer here: see `banyan status`, and if nothing runs, `banyan up`."
 

@@ -154,10 +154,11 @@ def _print(found: Sequence[Replay], *, as_json: bool) -> None:
     if as_json:
         print(asking.as_json({"items": found}))
         return
-    for one in found:
+    for one in [one for one in found if one.total] or found:
         whom = one.consumer or "all who subscribed"
+        count = "1 event" if one.total == 1 else f"{one.total:,} events"
         takes = f" in about {times.span(max(1.0, one.total / one.rate))}" if one.total else ""
-        print(f"{one.source}: {one.total:,} events for {whom}, at {one.rate:,}/s{takes}", flush=True)
+        print(f"{one.source}: {count} for {whom}, at {one.rate:,}/s{takes}", flush=True)
     for detail in dict.fromkeys(one.detail for one in found if one.detail):
         print(detail)
 
