@@ -64,6 +64,20 @@ async def test_keys_that_hang_are_cut_off_and_counted_and_take_the_lanes_of_the_
     assert "asyncio.sleep(60)" in await database.fetchval("SELECT traceback FROM dead_letter LIMIT 1")
 
 
+async def test_one_that_hangs_among_others_in_one_transaction_costs_them_a_moment_only(database: Database) -> None:
+    async def hang(_: Connection, event: StudentEnrolled) -> None:
+        if event.course_id == BAD[0]:
+            await asyncio.sleep(60)
+
+    broker = await failing.broker()
+    await broker.publish([told(key, 1) for key in (BAD[0], *GOOD)])
+    begun = time.monotonic()
+    consumer = failing.consumer(database, hang, lanes=2, handling=30.0, stopping=0.2)
+    async with Hearing(broker, [consumer]).running():
+        await failing.until_seen(database, len(GOOD))
+        assert time.monotonic() - begun < 8.0
+
+
 async def test_a_statement_that_hangs_is_the_events_fault_while_the_database_is_well(database: Database) -> None:
     async def hang(tx: Connection, event: StudentEnrolled) -> None:
         if event.course_id in BAD:

@@ -135,7 +135,7 @@ class Consuming:
                 await self.standing.until_open()
                 given_up = await self._broker.given_up(self._queue, seats=self._pace.together, hold=self._pace.hold)
                 for delivery in given_up:
-                    if await self.work.bury_given_up(delivery):
+                    if await self.work.burial.given_up(delivery):
                         await self._broker.bury(self._queue, [delivery.receipt], reason=GIVEN_UP)
                     else:
                         await self._broker.delete(self._queue, [delivery.receipt])

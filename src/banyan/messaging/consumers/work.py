@@ -15,13 +15,13 @@ from banyan.kit.errors import Unavailable
 from banyan.messaging.broker import Delivery
 from banyan.messaging.consumers import applying, reading, reasons
 from banyan.messaging.consumers.applying import Trial
+from banyan.messaging.consumers.burying import Burial
 from banyan.messaging.consumers.consumer import Consumer
 from banyan.messaging.consumers.failures import Failures
 from banyan.messaging.consumers.loans import Loans
 from banyan.messaging.consumers.rate import Rate
 from banyan.messaging.consumers.reading import Told, Unreadable
 from banyan.messaging.consumers.standing import Standing
-from banyan.messaging.letters import writing
 from banyan.messaging.letters.writing import Letter
 
 log = structlog.get_logger()
@@ -37,6 +37,10 @@ class Again:
     """Not now, but after so many seconds."""
 
     after: float
+
+
+class SlowTogether(Exception):
+    """Several keys in one transaction took too long, and it failed."""
 
 
 class Outside(Exception):
@@ -66,18 +70,34 @@ class Work:
         self._lanes = asyncio.Semaphore(consumer.pace.lanes)
         self._lane_of_the_failing = asyncio.Semaphore(1)
         self._suspects = Suspects()
+        self.burial = Burial(consumer, standing, self.failures)
         self._each = 0.0  # seconds an event takes of late
 
     async def healthy(self, bundle: list[Delivery]) -> None:
         """Events of some keys, each key's in order."""
         outages = 0
         while bundle and not self.stopping.is_set():
-            async with self._lanes:
-                outages = 0 if await self.some(bundle) else outages + 1
+            try:
+                async with self._lanes:
+                    outages = 0 if await self.some(bundle) else outages + 1
+            except SlowTogether:
+                await self._each_key_for_itself(bundle)
             if outages:
                 await self._wait_for_the_world(outages)
         if bundle:
             await self._give_back(bundle, after=0)
+
+    async def _each_key_for_itself(self, bundle: list[Delivery]) -> None:
+        """So that the one that is slow takes one lane, and not the time of the others."""
+        by_key: dict[str, list[Delivery]] = {}
+        for delivery in bundle:
+            by_key.setdefault(delivery.key, []).append(delivery)
+        bundle.clear()
+        ends = await asyncio.gather(*map(self.healthy, by_key.values()), return_exceptions=True)
+        bundle += [delivery for left in by_key.values() for delivery in left]
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
 
     async def failing(self, bundle: list[Delivery]) -> None:
         """Events of a key that failed before. They have one lane among themselves, so that handlers that hang take
@@ -99,7 +119,8 @@ class Work:
             await self._give_back(bundle, after=0)
 
     async def some(self, bundle: list[Delivery]) -> bool:
-        """Take from the bundle what has come to an end. Answers False when the world outside keeps it from going on."""
+        """Take from the bundle what has come to an end. Answers False when the world outside keeps it from going on.
+        Raises SlowTogether."""
         while bundle and not self.stopping.is_set():
             part = bundle[: self._size()]
             if len(part) > 1 and await self._together(part):
@@ -134,10 +155,13 @@ class Work:
             told = [self._read(delivery) for delivery in part]
             if any(self._unended(one) > self._pace.attempts for one in told):
                 return False
-            async with asyncio.timeout(self._pace.handling):
+            async with asyncio.timeout(min(self._pace.handling, _LONGEST_WAIT)):
                 applied = await applying.apply(self._consumer, told, Trial())
-        except Exception:
-            self._each = max(self._each, (time.perf_counter() - started) / len(part))
+        except Exception as fault:
+            took = time.perf_counter() - started
+            self._each = max(self._each, took / len(part))
+            if took > _LONGEST_TOGETHER and len({one.key for one in part}) > 1:
+                raise SlowTogether from fault
             return False
         if applied.busy:
             return False
@@ -183,7 +207,7 @@ class Work:
         return None
 
     async def _failed(self, told: Told, fault: Exception, trial: Trial) -> Again | None:
-        count = self.failures.fail(told.id, told.key)
+        count = self.failures.fail(told.id, told.delivery.key)
         if isinstance(fault, TimeoutError):
             fault = _too_long(fault, self._pace.handling)
         error, trace = reasons.described(fault, trial.pii)
@@ -209,39 +233,12 @@ class Work:
             self._standing.lost()
             raise Outside from fault
 
-    async def bury_given_up(self, delivery: Delivery) -> bool:
-        """What the broker itself no longer lends. Answers False where it had been handled. Raises Unavailable."""
-        try:
-            told = self._read(delivery)
-            said = f"The broker gave it up after it had lent it {delivery.attempts} times."
-            letter = told.letter(DeadState.FAILED, delivery.attempts, said)
-        except Unreadable as fault:
-            letter = fault.letter
-        return await self._write(letter)
-
     async def _bury(self, delivery: Delivery, letter: Letter) -> None:
         """Raises Unavailable."""
-        if await self._write(letter):
+        if await self.burial.write(letter):
             self._loans.buried(delivery, letter.error)
         else:
             self._loans.done([delivery])
-
-    async def _write(self, letter: Letter) -> bool:
-        async with self._consumer.database.transaction() as tx:
-            buried = await writing.bury(tx, self._consumer.name, letter)
-        self.failures.forget(letter.event_id)
-        if not buried:
-            return False
-        self._standing.count_now()
-        log.error(
-            "event goes to the dead letters",
-            consumer=self._consumer.name,
-            event_id=str(letter.event_id),
-            key=letter.key,
-            state=letter.state,
-            reason=letter.error,
-        )
-        return True
 
     def _ended(self, told: Sequence[Told], applied: applying.Applied, each: float) -> None:
         parked = {one.id for one in applied.parked}
@@ -259,7 +256,7 @@ class Work:
         for delivery in deliveries:
             with contextlib.suppress(Unreadable):
                 told = self._read(delivery)
-                self.failures.give_back(told.id, told.key)
+                self.failures.give_back(told.id, delivery.key)
         await self._loans.give_back(deliveries, after=after)
 
     async def _wait_for_the_world(self, outages: int) -> None:
