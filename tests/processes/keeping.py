@@ -1,6 +1,7 @@
 """A Banyan with a past, its backups, and what is asked of what was restored."""
 
 import asyncio
+import base64
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ import asyncpg
 import msgspec
 
 from banyan.contracts.events import StudentEnrolled
+from banyan.iam.operations.person_keys import PersonKeys
 from banyan.infra import databases, postgres
 from banyan.infra.backup import dumps, manifest
 from banyan.infra.databases import SERVERS, Server
@@ -31,6 +33,7 @@ from banyan.live.consumers import enrolled
 from banyan.messaging import Consumer, PgmqBroker, consuming, on, republishing
 from banyan.messaging.consumers import at_once
 from banyan.messaging.relay import relaying
+from banyan.processes.iam import Iam
 from tests.journeys.front_door import FrontDoor
 from tests.processes.people import Learner
 
@@ -200,10 +203,26 @@ def past_of(kept: Path) -> manifest.Manifest:
     return manifest.decode((kept / manifest.PLAIN).read_bytes(), manifest.PLAIN)
 
 
+class Keys:
+    """Those of people's data, from iam's database, while iam does not run."""
+
+    def __init__(self, kept: PersonKeys) -> None:
+        self._kept = kept
+
+    async def keys(self, persons: Sequence[str]) -> dict[str, bytes | None]:
+        found = {}
+        for item in (await self._kept.of_people(persons)).items:
+            found[item.person] = base64.urlsafe_b64decode(item.key + "=") if item.key is not None else None
+        return found
+
+    def forget(self, person: str) -> None:
+        """Nothing is remembered."""
+
+
 @asynccontextmanager
 async def telling(settings: Settings) -> AsyncIterator[None]:
     """The relay and both consumers, each with its own role's rights and no more."""
-    learning, live = postgres.database(settings, "learning"), postgres.database(settings, "live")
+    learning, live, iam = (postgres.database(settings, name) for name in ("learning", "live", "iam"))
     buses = [PgmqBroker(databases.bus_url(settings, role)) for role in ("relay", "learning", "live")]
     sources = {owner: databases.relay_url(settings, owner) for owner in republishing.tellers()}
     watching = Consumer(
@@ -211,12 +230,14 @@ async def telling(settings: Settings) -> AsyncIterator[None]:
     )
     async with (
         relaying(sources, buses[0], after=at_once),
-        consuming(buses[1], [from_iam(learning)]),
+        consuming(buses[1], [from_iam(learning, Keys(Iam(settings, iam).person_keys))]),
         consuming(buses[2], [watching]),
     ):
         yield
-    for opened in (*buses, learning, live):
-        await opened.close()
+    for bus in buses:
+        await bus.close()
+    for database in (learning, live, iam):
+        await database.close()
 
 
 async def eventually(settings: Settings, database: str, sql: str, wanted: set[Any]) -> None:
