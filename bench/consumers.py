@@ -105,7 +105,8 @@ def _table(
         columns,
         rows,
         f"{RATE} events a second, one in {ILL_EVERY} of a key with which one consumer's handler does not get on;"
-        f" {len(idle)} windows of {seconds:g} s each, in turns with windows in which it does. From commit to handler."
+        f" windows of {seconds:g} s, {len(idle)} of each kind in turns with those in which all is well. From commit to"
+        " handler."
         " That consumer is a process of its own. *Other keys* are all but those: heard of in time, or not at all when"
         " the window was over.",
     )
@@ -130,7 +131,7 @@ def _row(name: str, verdict: Verdict) -> tuple[str, ...]:
 
 def _goal(what: str, verdict: Verdict, windows: int) -> Goal:
     return Goal(
-        f"{what} ({windows} windows)",
+        f"{what} ({windows} {'window' if windows == 1 else 'windows'})",
         f"all heard, p50 <= {figure(verdict.p50_limit)} ms, p99 <= {figure(verdict.p99_limit)} ms",
         f"{verdict.failed} not heard, {figure(verdict.p50)} / {figure(verdict.p99)} ms",
         verdict.holds,

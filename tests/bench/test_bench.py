@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench import chart, events_report, figures, flips, machine, report
-from bench.events_report import Drain, Pushed
+from bench.events_report import Drain, Ours, Pushed, Theirs
 from bench.figures import Window
 from bench.flips import Flip
 from bench.machine import Machine
@@ -81,17 +81,37 @@ PUSHED = [
 ]
 
 
+NOBODY = Theirs([], [], "")
+
+
+def of_events(drain: Drain, *, missing: int = 0, theirs: Theirs = NOBODY) -> Section:
+    return events_report.report_of(Ours(PUSHED, [drain], [10.0] * 100, missing), theirs, pages=20, rate=10)
+
+
 def test_an_event_that_one_subscriber_did_not_hear_misses_the_goal_however_quick_the_others() -> None:
-    section = events_report.report_of(PUSHED, [10.0] * 100, 0, [Drain(20_000, 1.5, 0.2)], pages=20, rate=10)
+    section = of_events(Drain(20_000, 1.5, 0.2, 3.0))
 
     assert [goal.met for goal in section.goals] == [True, False, True, True]
     assert "1 lost" in section.goals[1].measured
 
 
 def test_a_page_that_was_not_told_misses_the_goal() -> None:
-    section = events_report.report_of(PUSHED, [10.0] * 100, 1, [Drain(9_000, 1.0, 0.2)], pages=20, rate=10)
+    section = of_events(Drain(9_000, 1.0, 0.2, 3.0), missing=1)
 
     assert [goal.met for goal in section.goals[2:]] == [False, False]
+
+
+def test_a_peer_stands_beside_ours_in_the_tables_and_the_chart_and_decides_no_goal() -> None:
+    slow = Pushed(100, events=100, took=[900.0] * 299, lost=1, cpu_ms={"redis": 2.0, "workers": 3.0}, behind=0.0)
+    alone, beside = (
+        of_events(Drain(20_000, 1.5, 0.2, 3.0), theirs=theirs)
+        for theirs in (NOBODY, Theirs([slow], [120.0], "A peer."))
+    )
+
+    assert beside.goals == alone.goals
+    assert [row[0] for row in beside.tables[0].rows][-1] == "Celery, 100 a second"
+    assert beside.tables[0].rows[-1][-1] == "redis 2.00, workers 3.00"
+    assert [(bar.label, bar.value, bar.ours) for bar in beside.panels[1].bars][-1] == ("Celery, 100/s", 5.0, False)
 
 
 def sections() -> list[Section]:
