@@ -23,7 +23,7 @@ from banyan.infra.objects import StoreTrouble
 from banyan.infra.objects.folder import Folder
 from banyan.infra.postgres import Database
 from banyan.infra.settings import Settings
-from banyan.messaging.store import archive, archiving, days
+from banyan.messaging.store import archive, archiving, child, days
 from banyan.messaging.store.orders import Archive
 from banyan.messaging.store.reading import EventUnknown, Store
 from tests.messaging.stored import NOW, SEALED, days_of, fill
@@ -255,6 +255,21 @@ async def test_who_holds_the_table_is_not_waited_for_and_keeps_nobody_waiting(
         assert await whole(store) == ids
     assert await run(settings) == 1, "the file that is there already is looked at, and not made again"
     assert len(files(settings)) == 1
+
+
+async def test_a_file_that_is_missing_is_named_and_is_read_again_when_it_is_back(
+    settings: Settings, store: Store, learning: Database
+) -> None:
+    [one] = await fill(learning, days=1, each=1, ago=OLD)
+    await run(settings)
+    [file] = files(settings)
+    away = file.rename(settings.data / "away")
+
+    for asked in (store.event(one), store.stream([], after=0, limit=9)):
+        with pytest.raises(child.ArchiveUnread, match=f"has no events/learning/.*{one}"):
+            await asked
+    away.rename(file)
+    assert await whole(store) == [one]
 
 
 async def test_only_one_archives_at_a_time(settings: Settings, learning: Database) -> None:

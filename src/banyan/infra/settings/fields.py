@@ -199,7 +199,7 @@ class Fields:
     object_store: str = _setting(
         "BANYAN_OBJECT_STORE",
         "",
-        "Where large files are kept: a folder or s3://bucket/prefix. Empty: in the data folder.",
+        "Where large files are kept: a folder's whole path, or s3://bucket/prefix. Empty: in the data folder.",
     )
     event_upkeep: float = _setting(
         "BANYAN_EVENT_UPKEEP_SECONDS", 3600.0, "How often days of events are made, archived and dropped where due."
