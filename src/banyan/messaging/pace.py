@@ -12,7 +12,7 @@ INBOX_DAYS = 7.0
 class Pace:
     """How much at once and how patiently; seconds."""
 
-    seats: int = 64  # events borrowed from the broker at most
+    seats: int = 128  # events borrowed from the broker at most
     lanes: int = 4  # of them, handled at the same time; each takes a connection of the consumer's database
     together: int = 16  # of one lane, handled in one transaction
     hold: float = 10.0  # after a kill -9 events come back this late
