@@ -156,7 +156,7 @@ async def test_a_read_that_waits_delays_no_acknowledgement(database: Database) -
 async def test_what_a_read_brings_that_began_before_the_pause_is_given_back(database: Database) -> None:
     broker = WaitingBroker()
     await broker.declare(failing.SUBSCRIPTIONS)
-    hearing = Hearing(broker, [failing.consumer(database, wait=5.0)])
+    hearing = Hearing(broker, [failing.consumer(database, wait=3.0)])
     async with hearing.running():
 
         async def reading() -> bool:
