@@ -21,6 +21,7 @@ from banyan.messaging.anew import FromStore, schema_of
 from banyan.messaging.consumers import Consumer, consuming
 from banyan.messaging.memory import MemoryBroker
 from banyan.messaging.subscriptions import SUBSCRIPTIONS
+from banyan.messaging.work import building, rebuilds, shadows
 from tests.conftest import Postgres
 from tests.messaging.rebuilding import (
     NAME,
@@ -327,3 +328,18 @@ _DEAD = """
 INSERT INTO dead_letter (consumer, key, event_id, type, body, state, attempts, error, traceback)
 VALUES ($1, 'autumn', $2, 'banyan.learning.student-enrolled.v1', '', $3, 5, 'ValueError', '')
 """
+
+
+async def test_every_text_prepares(live: Database, consumer: Consumer) -> None:
+    texts = [
+        text
+        for module in (building, rebuilds, shadows)
+        for name, text in vars(module).items()
+        if name.isupper() and isinstance(text, str) and text.count(";") == 0
+    ]
+    assert len(texts) > 25
+    assert consumer.rebuild is not None
+    async with live.transaction() as tx:
+        await shadows.Shadow(NAME).make(tx, consumer.rebuild, uuid4())
+        for text in texts:
+            await tx.prepare(text.format(schema=schema_of(NAME), table="course"))
