@@ -113,6 +113,8 @@ CREATE INDEX archived_day_by_position ON archived_day (last_position);
 
 -- A replay is for all who subscribed, or for one of them.
 ALTER TABLE outbox ADD COLUMN consumer text;
+-- How long it has waited is no matter of when it happened: a replay is of what happened long ago.
+ALTER TABLE outbox ADD COLUMN since timestamptz NOT NULL DEFAULT now();
 
 -- The relay says here when it rests; while it works anyway, nobody needs to wake it, and the lock that NOTIFY takes at
 -- each commit is not taken. Unlogged: a crash leaves it empty, and then it is woken as if it rested.

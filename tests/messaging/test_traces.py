@@ -124,6 +124,25 @@ async def test_an_outbox_that_was_not_brought_to_this_version_yet_is_relayed_all
     assert (TRACE.encode() in first.body, TRACE.encode() in second.body) == (False, True)
 
 
+async def test_what_is_told_again_has_not_waited_since_it_happened(
+    iam: Database, iam_url: str, bus: PgmqBroker
+) -> None:
+    await bus.declare(SUBSCRIPTIONS)
+    async with iam.connection() as connection:
+        await connection.execute(
+            "WITH old AS (INSERT INTO event (id, type, key, data, at)"
+            " VALUES (gen_random_uuid(), 'banyan.iam.account-erased.v1', 'a', '{}', now() - interval '3 days')"
+            " RETURNING id) INSERT INTO outbox (event_id) SELECT id FROM old"
+        )
+    session = relay.Session(iam_url, bus, source="an-owner")
+    await session.open()
+    await session.become_the_only_one()
+    await session.look()
+    session.end()
+    assert LEDGER.outboxes["an-owner"].waiting == 1
+    assert LEDGER.outboxes["an-owner"].oldest_seconds < 60
+
+
 async def test_the_relay_knows_how_much_waits_and_how_much_it_has_published(
     iam: Database, iam_url: str, bus: PgmqBroker
 ) -> None:

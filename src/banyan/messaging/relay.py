@@ -72,13 +72,14 @@ _GONE = "DELETE FROM outbox WHERE position = ANY($1)"
 # A context that has not been brought to this version yet knows less.
 _LOOK = """
 SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT $1) AS counted) AS waiting,
-    (SELECT extract(epoch FROM clock_timestamp() - at)::float8 FROM event
-     WHERE id = (SELECT event_id FROM outbox ORDER BY position LIMIT 1)) AS oldest,
+    (SELECT extract(epoch FROM clock_timestamp() - {since})::float8 FROM outbox ORDER BY position LIMIT 1) AS oldest,
     EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'event'::regclass AND attname = 'traceparent') AS traced,
     EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'outbox'::regclass AND attname = 'consumer') AS addressed,
+    EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'outbox'::regclass AND attname = 'since') AS timed,
     coalesce(has_table_privilege(to_regclass('relay_rest'), 'INSERT')
         AND has_table_privilege(to_regclass('relay_rest'), 'UPDATE'), false) AS rests
 """
+_HAPPENED = "(SELECT at FROM event WHERE id = event_id)"
 _REST = """
 INSERT INTO relay_rest (resting) VALUES ($1) ON CONFLICT (only_one) DO UPDATE SET resting = excluded.resting
 """
@@ -135,14 +136,14 @@ async def _relay(source: str, url: str, broker: Broker, after: Callable[[], Awai
 
 
 class Session:
-    """One connection to an outbox. It is ended, not repaired, at any fault: that rolls back and unlocks."""
+    """One connection to an outbox. It is ended, not repaired, at any fault: that unlocks."""
 
     def __init__(self, url: str, broker: Broker, *, source: str = "") -> None:
         self.look_at = 0.0
         self._url = url
         self._broker = broker
         self._source = source
-        self._head, self._events = "", ""
+        self._look, self._head, self._events = _LOOK.format(since=_HAPPENED), "", ""
         self._woken = asyncio.Event()
         self._rests = False  # whether there is somebody who wants to know that it rests
         self._resting = True
@@ -173,11 +174,12 @@ class Session:
 
     async def look(self) -> None:
         """Note how much waits. Between two batches, so that nothing waits for it but events that wait anyway."""
-        row = await self._open.fetchrow(_LOOK, MOST_COUNTED)
+        row = await self._open.fetchrow(self._look, MOST_COUNTED)
         assert row is not None
         LEDGER.outboxes[self._source] = Depth(row["waiting"], max(0.0, row["oldest"] or 0.0))
         self._head = _HEAD.format(consumer="consumer" if row["addressed"] else "NULL::text")
         self._events = _EVENTS.format(traceparent="traceparent" if row["traced"] else "NULL")
+        self._look = _LOOK.format(since="since" if row["timed"] else _HAPPENED)
         self._rests = row["rests"]
         self.look_at = time.monotonic() + _LOOK_SECONDS
 
@@ -208,9 +210,8 @@ class Session:
                 break
             batch.append(waiting)
             if event is None:
-                log.error(
-                    "an event in the outbox is not in the store", source=self._source, event=str(waiting["event_id"])
-                )
+                lost = str(waiting["event_id"])
+                log.error("an event in the outbox is not in the store", source=self._source, event=lost)
             elif event["data"] is None:
                 large.append(event["id"])
         texts = {row["id"]: row["data"] for row in await self._open.fetch(_LARGE, large)} if large else {}
@@ -266,9 +267,8 @@ class Session:
         self._patience = min(2 * self._patience, _POLL_SECONDS)
 
     async def _note_moved(self) -> None:
-        now = time.monotonic()
-        close = now - self._moved_at < _CLOSE_SECONDS
-        self._moved_at = now
+        before, self._moved_at = self._moved_at, time.monotonic()
+        close = self._moved_at - before < _CLOSE_SECONDS
         if close and self._resting and self._rests:
             await self._rest(resting=False)
 

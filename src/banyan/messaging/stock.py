@@ -8,8 +8,7 @@ from banyan.messaging.broker import MOST_COUNTED
 
 OUTBOX = """
 SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT $1) AS counted) AS waiting,
-    (SELECT extract(epoch FROM clock_timestamp() - at)::float8 FROM event
-     WHERE id = (SELECT event_id FROM outbox ORDER BY position LIMIT 1)) AS oldest
+    (SELECT extract(epoch FROM clock_timestamp() - since)::float8 FROM outbox ORDER BY position LIMIT 1) AS oldest
 """
 DAYS = """
 SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
