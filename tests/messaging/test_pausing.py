@@ -1,6 +1,7 @@
 """A consumer that is paused, or whose own database is away, borrows nothing; and one that waits delays nobody."""
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 import asyncpg
@@ -208,3 +209,24 @@ async def test_who_is_stopped_gives_back_what_it_could_not_finish(database: Data
         await asyncio.wait_for(begun.wait(), 5)
     assert len(await broker.read(QUEUE, seats=9, hold=1)) == 3
     assert await failing.seen(database) == []
+
+
+class BrokenBroker(OddBroker):
+    """Cannot be listened to at first, for a reason that nobody has thought of."""
+
+    broken = 2
+
+    def listening(self, queue: str) -> AbstractAsyncContextManager[asyncio.Event]:
+        if self.broken:
+            self.broken -= 1
+            raise RuntimeError("nobody has thought of this")
+        return super().listening(queue)
+
+
+async def test_a_consumer_that_breaks_off_begins_anew(database: Database) -> None:
+    broker = BrokenBroker()
+    await broker.declare(failing.SUBSCRIPTIONS)
+    await broker.publish([told("a", 1)])
+    async with Hearing(broker, [failing.consumer(database)]).running():
+        await failing.until_seen(database, 1)
+    assert await broker.waiting() == 0

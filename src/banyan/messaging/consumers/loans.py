@@ -117,6 +117,12 @@ class Loans:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(self._broker.release(self._queue, left, after=0), self._pace.stopping)
 
+    def forget_all(self) -> None:
+        """Nobody is at them any more; they come again when their loans end."""
+        self._since.clear()
+        self._done.clear()
+        self._buried.clear()
+
     async def _bury(self) -> None:
         buried, self._buried = self._buried, []
         by_reason: dict[str, list[Receipt]] = defaultdict(list)

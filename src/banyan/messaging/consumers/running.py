@@ -47,6 +47,19 @@ class Consuming:
         self.work.stopping.set()
         self._woken.set()
 
+    async def run_on(self, after: Callable[[], Awaitable[None]]) -> None:
+        """Whatever breaks it off: a consumer that ended would leave its queue without a reader, silently."""
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                await self.run(after)
+            except Exception:
+                failures += 1
+                if failures == 1 or failures % 30 == 0:
+                    log.exception("a consumer broke off and begins anew", consumer=self.consumer.name)
+                self.loans.forget_all()
+                await self._or_stopped(asyncio.sleep(min(self._pace.retry_after(failures), _LONGEST_WAIT)))
+
     async def run(self, after: Callable[[], Awaitable[None]]) -> None:
         await self._wait_for(after)
         async with self._broker.listening(self._queue) as self._woken:
@@ -177,7 +190,7 @@ class Hearing:
 
         Begins when `after` (a process's `preparation.check`) no longer raises Unavailable.
         """
-        tasks = [asyncio.create_task(run.run(after), name=name) for name, run in self.runs.items()]
+        tasks = [asyncio.create_task(run.run_on(after), name=name) for name, run in self.runs.items()]
         try:
             yield
         finally:
