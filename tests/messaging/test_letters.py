@@ -126,6 +126,16 @@ async def _deliveries(broker: OddBroker):
         yield delivery
 
 
+async def test_an_id_that_says_a_year_beyond_all_calendars_holds_nobody_up(database: Database) -> None:
+    broker = await failing.broker()
+    await broker.put(body(id="ffffffff-ffff-7fff-bfff-ffffffffffff"))
+    await broker.publish([told("other", 2)])
+    # Whatever pace a product has: without a horizon nobody asks how old it is.
+    async with consuming(broker, [failing.consumer(database, horizon=86_400.0)]):
+        await failing.until_seen(database, 2)
+    assert await failing.letters(database) == []
+
+
 async def test_one_that_ends_its_process_each_time_is_found_out_and_who_was_only_near_it_is_not_blamed(
     database: Database,
 ) -> None:

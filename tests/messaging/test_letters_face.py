@@ -119,6 +119,10 @@ async def test_what_is_not_there_is_said_with_what_is(ask: MessagingClient) -> N
         with pytest.raises(ServiceRefused, match=said) as refused:
             await asked
         assert (refused.value.status, refused.value.slug) == (404, "dead-letter-unknown")
+    for number in (0, -1, 1 << 63, 1 << 70):
+        for asked in (ask.dead_letter(number), ask.redrive(DeadChoice(id=number)), ask.discard(DeadChoice(id=number))):
+            with pytest.raises(ServiceRefused, match=f"There is no dead letter {number} here"):
+                await asked
     for asking in (ask.dead(consumer="nobody"), ask.redrive(DeadChoice(consumer="nobody")), ask.pause("nobody", by="")):
         with pytest.raises(ServiceRefused, match=f"There is no consumer 'nobody' here. There are: {NAME}"):
             await asking

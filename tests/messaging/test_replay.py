@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID, uuid4
 
 import pytest
@@ -225,11 +225,22 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
         (ReplayWish(all=True, consumer="nobody-from-iam"), "There are learning-from-iam, live-from-learning"),
         (ReplayWish(all=True, consumer="live-from-learning"), "of iam's events. There are learning-from-iam"),
         (ReplayWish(types=["banyan.iam.session-revoked"], consumer="learning-from-iam"), "does not hear of"),
+        (ReplayWish(key="a\0b"), "No event has such a key"),
+        (ReplayWish(key="k" * 257), "No event has such a key"),
+        (ReplayWish(since=datetime.max.replace(tzinfo=timezone(timedelta(hours=-9)))), "in the future"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(wish: ReplayWish, says: str) -> None:
     with pytest.raises(Refusal, match=says):
         wishes.filter_of(wish, source="iam", now=NOW)
+
+
+@pytest.mark.parametrize("hours", [-9, 0, 9])
+async def test_the_ends_of_the_calendar_are_times_too(iam: Database, hours: int) -> None:
+    await stored(iam, 3)
+    zone = timezone(timedelta(hours=hours))
+    wish = ReplayWish(since=datetime.min.replace(tzinfo=zone), until=datetime.max.replace(tzinfo=zone), dry_run=True)
+    assert (await Replays(iam, "iam").ask(wish)).total == 3
 
 
 async def test_every_text_prepares(iam: Database) -> None:

@@ -126,6 +126,27 @@ async def test_what_cannot_be_asked_is_refused(ask: httpx.AsyncClient, params: d
     assert (await ask.get("/events", params=params)).status_code == 422
 
 
+@pytest.mark.parametrize(
+    ("params", "status"),
+    [
+        ({"since": "0001-01-01T00:00:00"}, 200),
+        ({"since": "0001-01-01T00:00:00+09:00"}, 200),
+        ({"until": "9999-12-31T23:59:59"}, 200),
+        ({"until": "9999-12-31T23:59:59-09:00"}, 200),
+        ({"since": "9999-12-31T23:59:59", "until": "0001-01-01T00:00:00"}, 200),
+        ({"key": "a\0b"}, 200),
+        ({"type": "a\0b"}, 200),
+        ({"type": "%_\\"}, 200),
+    ],
+)
+async def test_the_ends_of_the_calendar_and_what_no_event_has_are_asked_without_harm(
+    learning: Database, ask: httpx.AsyncClient, params: dict[str, str], status: int
+) -> None:
+    await fill(learning, days=1, each=1)
+    answer = await ask.get("/events", params=params)
+    assert answer.status_code == status, answer.text
+
+
 async def test_the_stream_is_in_the_order_of_positions_whatever_the_ids_say(
     learning: Database, ask: httpx.AsyncClient
 ) -> None:

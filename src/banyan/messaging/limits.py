@@ -33,8 +33,12 @@ def check_type(kind: str) -> None:
         raise EventRefused(f"`type` is {shown(kind)}; it must look like banyan.<context>.<what-happened>.v<number>.")
 
 
+def is_key(text: str) -> bool:
+    return _KEY.fullmatch(text) is not None
+
+
 def check_key(key: str) -> None:
-    if not _KEY.fullmatch(key):
+    if not is_key(key):
         raise EventRefused(f"The key is {shown(key)}; it must be 1-256 characters in one line.")
 
 

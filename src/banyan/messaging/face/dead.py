@@ -11,7 +11,6 @@ from banyan.kit.errors import NotFound
 from banyan.kit.paging import DEFAULT_LIMIT, MAX_LIMIT, CursorNotOurs
 from banyan.messaging.consumers import Consuming, Hearing
 from banyan.messaging.letters import choosing, looking, pauses
-from banyan.messaging.letters.looking import DeadLetterUnknown
 
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
 Short = Annotated[str, Query(max_length=200)]
@@ -41,8 +40,6 @@ def _letters(hearing: Hearing, database: Database) -> APIRouter:
 
     @api.get("/{letter_id}")
     async def letter(letter_id: int) -> Response:
-        if not 0 < letter_id <= _HIGHEST:
-            raise DeadLetterUnknown(letter_id)
         return json_response(await looking.whole(database, letter_id))
 
     @api.post("/redrive")

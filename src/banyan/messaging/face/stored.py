@@ -1,16 +1,18 @@
 """`/events` and `/stream`: what a context's store and archive have."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
 from banyan.infra import http
+from banyan.kit import times
 from banyan.kit.errors import Refused
 from banyan.messaging.store.reading import EventUnknown, Search, Store
 
 _MOST_LISTED = 100
 _MOST_STREAMED = 1_000
+_LONGEST_TYPES = 10_000
 
 
 class NoSuchPlace(Refused):
@@ -29,7 +31,7 @@ def router(store: Store, context: str) -> APIRouter:
         after: str = "",
         limit: int = Query(20, ge=1, le=_MOST_LISTED),
     ) -> Response:
-        search = Search(kind=kind, key=key, since=_aware(since), until=_aware(until))
+        search = Search(kind=kind, key=key, since=times.bounded(since), until=times.bounded(until))
         return http.json_response(await store.newest(search, after=_place(after), limit=limit))
 
     @routes.get("/events/{event_id}")
@@ -42,7 +44,7 @@ def router(store: Store, context: str) -> APIRouter:
 
     @routes.get("/stream")
     async def stream(
-        types: str = "",
+        types: str = Query("", max_length=_LONGEST_TYPES),
         after: int = Query(0, ge=0, lt=1 << 63),
         limit: int = Query(500, ge=1, le=_MOST_STREAMED),
     ) -> Response:
@@ -50,11 +52,6 @@ def router(store: Store, context: str) -> APIRouter:
         return http.json_response(await store.stream(kinds, after=after, limit=limit))
 
     return routes
-
-
-def _aware(at: datetime | None) -> datetime | None:
-    """A time that says no zone is UTC."""
-    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
 
 
 def _place(text: str) -> UUID | None:

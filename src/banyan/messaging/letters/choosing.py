@@ -7,6 +7,7 @@ import structlog
 from banyan.contracts.messaging import DeadChoice, DeadOutcome
 from banyan.infra.postgres import Connection, Database, Row
 from banyan.kit.errors import Conflict, Refused
+from banyan.messaging.letters import looking
 from banyan.messaging.letters.looking import DeadLetterUnknown
 
 log = structlog.get_logger()
@@ -122,7 +123,7 @@ async def _discard(tx: Connection, held: Sequence[Row], letter: int | None) -> R
 async def _chosen(tx: Connection, choice: DeadChoice) -> tuple[str | None, str | None]:
     """(consumer, key); None where any is meant."""
     if choice.id is not None:
-        row = await tx.fetchrow(OF, choice.id)
+        row = await tx.fetchrow(OF, choice.id) if looking.is_number(choice.id) else None
         if row is None:
             raise DeadLetterUnknown(choice.id)
         return row["consumer"], row["key"]

@@ -32,6 +32,11 @@ class DeadLetterUnknown(NotFound):
         super().__init__(f"There is no dead letter {letter_id} here; `banyan event dead ls` lists them.")
 
 
+def is_number(letter_id: int) -> bool:
+    """Whether a letter may have it."""
+    return 0 < letter_id < 1 << 63
+
+
 async def page(database: Database, *, consumer: str, after: int, limit: int) -> DeadPage:
     """Oldest first; an empty `consumer` means all."""
     rows = await database.fetch(LIST, consumer, after, limit + 1)
@@ -42,7 +47,7 @@ async def page(database: Database, *, consumer: str, after: int, limit: int) -> 
 
 async def whole(database: Database, letter_id: int) -> WholeDeadLetter:
     """Raises DeadLetterUnknown."""
-    row = await database.fetchrow(SHOW, letter_id)
+    row = await database.fetchrow(SHOW, letter_id) if is_number(letter_id) else None
     if row is None:
         raise DeadLetterUnknown(letter_id)
     return WholeDeadLetter(letter=_letter(row), traceback=row["traceback"], body=shown(row["body"]))

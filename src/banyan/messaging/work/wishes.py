@@ -3,12 +3,13 @@
 import difflib
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from banyan.contracts.messaging import HIGHEST_RATE, ReplayWish
+from banyan.kit import times
 from banyan.kit.errors import NotFound, Refused
-from banyan.messaging import envelope, subscriptions
+from banyan.messaging import envelope, limits, subscriptions
 
 _TYPE = re.compile(r"(?P<name>banyan\.[a-z0-9-]+\.[a-z0-9-]+)(?P<version>\.v[0-9]+)?")
 # An event is made after it happened, and not much later than its id; clocks of two machines may differ.
@@ -30,6 +31,10 @@ class TimesCrossed(Refused):
 
 class InTheFuture(Refused):
     """`since` lies in the future; what has not happened cannot be told again."""
+
+
+class NoSuchKey(Refused):
+    """No event has such a key: keys are of one line, and at most 256 characters."""
 
 
 class TypeUnknown(NotFound):
@@ -78,16 +83,18 @@ class Filter:
 
 
 def filter_of(wish: ReplayWish, *, source: str, now: datetime) -> Filter:
-    """Raises EverythingAgain, RateOutOfRange, TimesCrossed, InTheFuture, TypeUnknown, ConsumerUnknown."""
+    """Raises EverythingAgain, RateOutOfRange, TimesCrossed, InTheFuture, NoSuchKey, TypeUnknown, ConsumerUnknown."""
     if not 1 <= wish.rate <= HIGHEST_RATE:
         raise RateOutOfRange
-    since, until = _aware(wish.since), _aware(wish.until)
+    since, until = times.bounded(wish.since), times.bounded(wish.until)
     if since is not None and since > now:
         raise InTheFuture
     if since is not None and until is not None and until <= since:
         raise TimesCrossed
     if not (wish.all or wish.types or wish.key or since or until):
         raise EverythingAgain
+    if wish.key and not limits.is_key(wish.key):
+        raise NoSuchKey
     patterns = _patterns(wish.types, source=source)
     if wish.consumer is not None:
         patterns = _heard(wish.consumer, wish.types, patterns, source=source)
@@ -123,8 +130,3 @@ def _heard(consumer: str, types: list[str], patterns: list[str], *, source: str)
         if envelope.name_of(pattern) not in heard:
             raise Refused(f"{consumer} does not hear of {kind}; it hears of {', '.join(heard)}.")
     return patterns or [f"{name}.v%" for name in heard]
-
-
-def _aware(at: datetime | None) -> datetime | None:
-    """Without an offset it is UTC."""
-    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
