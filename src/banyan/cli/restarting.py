@@ -2,14 +2,16 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from banyan.cli.options import Data, clear_errors, fail, settings
 from banyan.infra.settings import Settings
-from banyan.infra.supervisor import control, state
-from banyan.infra.supervisor.control import Wish
+from banyan.infra.supervisor import state
+
+if TYPE_CHECKING:
+    from banyan.infra.supervisor.control import Wish
 
 _LOADING = 120.0
 _MIGRATING = 3600.0
@@ -48,7 +50,7 @@ def upgrade(
         plan = _ask(told, "prepare-upgrade", python=str(python), within=_LOADING + _MIGRATING)
         for line in plan["migrated"]:
             print(f"  migrated {line}")
-        begun: list[tuple[str, Wish]] = []
+        begun: list[tuple[str, "Wish"]] = []
         failure = ""
         try:
             for name in plan["processes"]:
@@ -71,24 +73,26 @@ def upgrade(
     print(f"Start Banyan by {python} from now on.")
 
 
-def _upgrade(told: Settings, name: str, python: str, version: str) -> Wish:
+def _upgrade(told: Settings, name: str, python: str, version: str) -> "Wish":
     patience = told.upgrade_patience + _patience(told)
     return _ask(told, "upgrade", name=name, python=python, version=version, within=patience)
 
 
-def _put_back(told: Settings, begun: list[tuple[str, Wish]]) -> None:
+def _put_back(told: Settings, begun: list[tuple[str, "Wish"]]) -> None:
     for name, was in reversed(begun):
         outcome = _upgrade(told, name, was["python"], was["version"])
         print(f"  {'back    ' if outcome['ready'] else 'TROUBLE '} {name:<16} {was['version']}", flush=True)
 
 
-def _what_happened(name: str, version: str, outcome: Wish) -> str:
+def _what_happened(name: str, version: str, outcome: "Wish") -> str:
     was = outcome["was"]["version"]
     state_of = f"{name} runs {was} again" if outcome["back"] else f"{name} is not ready with {was} either"
     return f"{name} {version} was not ready ({outcome['detail']}). {state_of}, and so does what was upgraded before it."
 
 
 def _running(told: Settings) -> list[str]:
+    from banyan.infra.supervisor import control
+
     known = state.read_living(told)
     if known is None:
         raise control.NotSupervised
@@ -99,5 +103,7 @@ def _patience(told: Settings) -> float:
     return told.stop_timeout * 2 + told.ready_timeout + told.drain + 10
 
 
-def _ask(told: Settings, wish: str, *, within: float, **details: object) -> Wish:
+def _ask(told: Settings, wish: str, *, within: float, **details: object) -> "Wish":
+    from banyan.infra.supervisor import control
+
     return asyncio.run(control.ask(told, wish, within=within, **details))
