@@ -50,7 +50,7 @@ def upgrade(
         plan = _ask(told, "prepare-upgrade", python=str(python), within=_LOADING + _MIGRATING)
         for line in plan["migrated"]:
             print(f"  migrated {line}")
-        begun: list[tuple[str, "Wish"]] = []
+        begun: list[tuple[str, Wish]] = []
         failure = ""
         try:
             for name in plan["processes"]:
