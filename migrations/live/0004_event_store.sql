@@ -150,7 +150,8 @@ $$;
 CREATE TABLE consumer (
     name text PRIMARY KEY,
     paused_at timestamptz,
-    paused_by text NOT NULL DEFAULT ''
+    paused_by text NOT NULL DEFAULT '',
+    forgotten_to uuid -- its inbox has lost rows below this id, however long inboxes remember by now
 );
 
 -- A key that a consumer cannot go on with. Whoever handles an event of it shares this row's lock; whoever redrives it

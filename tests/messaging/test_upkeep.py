@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -13,11 +14,13 @@ from banyan.contracts.events import AccountErased
 from banyan.infra.postgres import Database
 from banyan.infra.settings import SettingError, Settings
 from banyan.messaging import outbox
-from banyan.messaging.consumers import at_once
+from banyan.messaging.consumers import at_once, consuming
+from banyan.messaging.pace import horizon_of
 from banyan.messaging.store import child, days, upkeep
 from banyan.messaging.store.reading import Store
 from banyan.messaging.store.upkeep import Upkeep
 from tests.infra import s3_server
+from tests.messaging import failing
 from tests.messaging.stored import NOW, days_of, fill
 from tests.messaging.waiting import until
 
@@ -111,6 +114,30 @@ async def test_forgetting_goes_on_where_it_is_many_rows(
     )
     await Upkeep(settings, "learning", learning).keep()
     assert await remembered(learning, 0)
+
+
+async def test_what_was_forgotten_under_a_shorter_retention_is_not_handled_again_under_a_longer_one(
+    settings: Settings, learning: Database
+) -> None:
+    await failing.make_seen(learning)
+    forgotten, kept, new = (
+        UUID(int=days.first_id(NOW - timedelta(days=ago)).int | 7 << 76 | 2 << 62) for ago in (50, 5, 2)
+    )
+    for handled in (forgotten, kept):
+        await learning.fetch("INSERT INTO inbox (consumer, event_id) VALUES ($1, $2)", failing.NAME, handled)
+    await Upkeep(replace(settings, event_retention=10.0), "learning", learning).keep()
+    await Upkeep(settings, "learning", learning).keep()
+    assert await remembered(learning, 1)
+
+    broker = await failing.broker()
+    for number, event_id in enumerate((forgotten, kept, new)):
+        await broker.publish([failing.told(f"key-{number}", number, event_id=event_id)])
+    async with consuming(broker, [failing.consumer(learning, horizon=horizon_of(settings.event_retention))]):
+        while await broker.waiting():
+            await asyncio.sleep(0.02)
+    assert await failing.seen(learning) == [2]
+    error = await learning.fetchval("SELECT error FROM dead_letter")
+    assert f"since {NOW - timedelta(days=18):%Y-%m-%d} only" in error
 
 
 async def test_one_parts_trouble_keeps_none_of_the_others(

@@ -53,8 +53,11 @@ class Unreadable(Exception):
         self.letter = letter
 
 
-def read(delivery: Delivery, kinds: Mapping[str, Handler], *, horizon: float | None) -> Told:
-    """Raises Unreadable for what is no event, of an unknown type, or older than `horizon` seconds."""
+def read(
+    delivery: Delivery, kinds: Mapping[str, Handler], *, horizon: float | None, forgotten_to: UUID | None = None
+) -> Told:
+    """Raises Unreadable for what is no event, of an unknown type, older than `horizon` seconds or below the id
+    `forgotten_to`."""
     try:
         told = envelope.decode(delivery.body)
     except msgspec.DecodeError as fault:
@@ -63,11 +66,12 @@ def read(delivery: Delivery, kinds: Mapping[str, Handler], *, horizon: float | N
     handler = kinds.get(told.type)
     if handler is None:
         raise Unreadable(_letter(delivery, told, event_id, DeadState.UNKNOWN, _unknown(told.type, kinds)))
-    if horizon is not None and (age := _age(event_id, told)) > timedelta(seconds=horizon):
-        days = horizon / 86_400
-        said = f"It is {age.days} days old. This consumer remembers what it has handled for {days:g} days only, so it "
-        said += "may have handled this; redrive it if it has not, discard it if it has."
-        raise Unreadable(_letter(delivery, told, event_id, DeadState.FAILED, said))
+    age = _age(event_id, told)
+    if horizon is not None and age > timedelta(seconds=horizon):
+        raise Unreadable(_too_old(delivery, told, event_id, age, f"for {horizon / 86_400:g} days only"))
+    if forgotten_to is not None and event_id < forgotten_to:
+        since = datetime.fromtimestamp((forgotten_to.int >> 80) / 1000, UTC)
+        raise Unreadable(_too_old(delivery, told, event_id, age, f"since {since:%Y-%m-%d} only"))
     return Told(delivery, told, event_id, handler)
 
 
@@ -115,6 +119,12 @@ def _letter(delivery: Delivery, told: Envelope, event_id: UUID, state: DeadState
     )
 
 
+def _too_old(delivery: Delivery, told: Envelope, event_id: UUID, age: timedelta, how_long: str) -> Letter:
+    said = f"It is {age.days} days old. This consumer remembers what it has handled {how_long}, so it may have handled "
+    said += "this; redrive it if it has not, discard it if it has."
+    return _letter(delivery, told, event_id, DeadState.FAILED, said)
+
+
 def _unknown(kind: str, kinds: Mapping[str, Handler]) -> str:
     versions = sorted(known for known in kinds if envelope.name_of(known) == envelope.name_of(kind))
     if versions:
@@ -125,6 +135,6 @@ def _unknown(kind: str, kinds: Mapping[str, Handler]) -> str:
 def _age(event_id: UUID, told: Envelope) -> timedelta:
     """By the id, because that is when it was made; `time` is when it happened."""
     if event_id.version == 7:  # RFC 9562's number
-        made = datetime.fromtimestamp((event_id.int >> 80) / 1000, UTC)
-        return datetime.now(UTC) - made
+        # Reckoned in milliseconds: what anybody may write there is more than a datetime can be.
+        return timedelta(milliseconds=int(datetime.now(UTC).timestamp() * 1000) - (event_id.int >> 80))
     return datetime.now(UTC) - told.time

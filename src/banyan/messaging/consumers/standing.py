@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from datetime import datetime
+from uuid import UUID
 
 import structlog
 
@@ -26,6 +27,7 @@ class Standing:
     def __init__(self, consumer: Consumer, *, due: Callable[[], None]) -> None:
         self.paused_at: datetime | None = None
         self.paused_by = ""
+        self.forgotten_to: UUID | None = None
         self.dead = 0
         self.parked = 0
         self.away = True  # until it was looked at
@@ -95,6 +97,7 @@ class Standing:
         self.away = False
         self._there.set()
         self.paused_at, self.paused_by = found.paused_at, found.paused_by
+        self.forgotten_to = found.forgotten_to
         if found.paused_at is not None:
             self._open.clear()
             return

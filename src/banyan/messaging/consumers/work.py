@@ -275,7 +275,7 @@ class Work:
         log.debug("event waits for the world outside", consumer=self._consumer.name, reason=repr(fault))
 
     def _read(self, delivery: Delivery) -> Told:
-        return reading.read(delivery, self._kinds, horizon=self._pace.horizon)
+        return reading.read(delivery, self._kinds, horizon=self._pace.horizon, forgotten_to=self._standing.forgotten_to)
 
     def _unended(self, told: Told) -> int:
         """How often it was delivered, this time included, less those whose end is known."""

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from banyan.infra.postgres import Database
 from banyan.messaging.broker import MOST_COUNTED
 
 LOOK = """
-SELECT paused_at, coalesce(paused_by, '') AS paused_by,
+SELECT paused_at, coalesce(paused_by, '') AS paused_by, forgotten_to,
     EXISTS (SELECT FROM stuck_key WHERE consumer = $1 AND redrive_at <= clock_timestamp()) AS due
 FROM (VALUES ($1::text)) AS asked (name) LEFT JOIN consumer USING (name)
 """
@@ -26,17 +27,19 @@ REBUILDING = "SELECT consumer FROM rebuild WHERE state = 'running'"
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """`due`: some key shall be redriven now."""
+    """`due`: some key shall be redriven now. `forgotten_to`: below this id the inbox may have forgotten events, though
+    it would remember them for longer by now."""
 
     paused_at: datetime | None
     paused_by: str
     due: bool
+    forgotten_to: UUID | None
 
 
 async def look(database: Database, consumer: str) -> Standing:
     row = await database.fetchrow(LOOK, consumer)
     assert row is not None
-    return Standing(row["paused_at"], row["paused_by"], row["due"])
+    return Standing(row["paused_at"], row["paused_by"], row["due"], row["forgotten_to"])
 
 
 async def count(database: Database, consumer: str) -> tuple[int, int]:

@@ -35,6 +35,9 @@ WITH old AS (
     ORDER BY event_id LIMIT $3
 ), gone AS (
     DELETE FROM inbox USING old WHERE consumer = $1 AND inbox.event_id = old.event_id RETURNING 1
+), noted AS (
+    INSERT INTO consumer (name, forgotten_to) SELECT $1, $2 WHERE EXISTS (SELECT FROM old)
+    ON CONFLICT (name) DO UPDATE SET forgotten_to = greatest(consumer.forgotten_to, excluded.forgotten_to)
 )
 SELECT count(*) FROM gone
 """
