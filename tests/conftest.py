@@ -97,8 +97,8 @@ def postgres() -> Iterator[Postgres]:
         _wait_until_up(settings, server)
         yield Postgres(settings)
     finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(timeout=20)
+        server.send_signal(signal.SIGQUIT)  # nobody wants its last checkpoint
+        server.wait(timeout=60)
         log.close()
         shutil.rmtree(folder, ignore_errors=True)
 

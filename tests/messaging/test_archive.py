@@ -285,22 +285,27 @@ async def test_the_program_is_killed_at_any_moment_and_ends_with_whoever_started
     settings: Settings, store: Store, learning: Database, tmp_path: Path
 ) -> None:
     ids = await fill(learning, days=3, each=400, ago=OLD)
-    for wait in (0.6, 0.9):
+    for wait in (0, 0.1):
         with program(settings) as process:
+            await until(lambda: at_work(learning), 30)
             await asyncio.sleep(wait)
             process.send_signal(signal.SIGKILL)
             await asyncio.to_thread(process.wait)
-        assert await whole(store) == ids
+        assert await whole(store, limit=len(ids)) == ids
     with program(settings) as process:
         assert process.stdin is not None
         process.stdin.close()
-        await asyncio.wait_for(asyncio.to_thread(process.wait), 10)
+        await asyncio.wait_for(asyncio.to_thread(process.wait), 30)
     with program(settings) as process:
         assert await asyncio.wait_for(asyncio.to_thread(process.wait), 30) == 0
-    assert await whole(store) == ids
+    assert await whole(store, limit=len(ids)) == ids
     assert len(await days_of(learning)) == 8
     assert not list(tmp_path.glob(".archiving-*"))
-    await until(lambda: alone(learning), 5)
+    await until(lambda: alone(learning), 30)
+
+
+async def at_work(database: Database) -> bool:
+    return not await alone(database)
 
 
 async def alone(database: Database) -> bool:
