@@ -34,8 +34,18 @@ def banyan(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
-def door() -> Iterator[FrontDoor]:
-    with banyan_up("--demo") as door:
+def environ(postgres: Postgres) -> dict[str, str]:
+    """With secrets, which only those are to know who need them."""
+    return {
+        "BANYAN_REQUEST_LOG": "all",
+        "BANYAN_COMMERCE_DATABASE_URL": postgres.url("postgres"),
+        "BANYAN_SMTP_URL": "smtp://u:secret@127.0.0.1:1",
+    }
+
+
+@pytest.fixture(scope="module")
+def door(environ: dict[str, str]) -> Iterator[FrontDoor]:
+    with banyan_up("--demo", environ=environ) as door:
         yield door
 
 
@@ -64,39 +74,36 @@ def test_status_names_every_process_and_health_agrees(door: FrontDoor) -> None:
     assert "postgres-core" in door.banyan("status")
 
 
-def test_one_request_id_leads_from_the_gateway_into_each_process() -> None:
-    with banyan_up("--demo", environ={"BANYAN_REQUEST_LOG": "all"}) as door:
-        with urllib.request.urlopen(f"{door.url}/courses", timeout=20) as answer:
-            request_id = answer.headers["x-request-id"]
+def test_one_request_id_leads_from_the_gateway_into_each_process(door: FrontDoor) -> None:
+    with urllib.request.urlopen(f"{door.url}/courses", timeout=20) as answer:
+        request_id = answer.headers["x-request-id"]
 
-        def line(log: str) -> dict[str, object]:
-            deadline = time.monotonic() + 15  # Envoy writes its log every few seconds
-            while True:
-                lines = (door.data / "logs" / log).read_text().splitlines()
-                found = [line for line in lines if request_id in line]
-                if found:
-                    known: dict[str, object] = json.loads(found[0])
-                    return known
-                assert time.monotonic() < deadline, log
-                time.sleep(0.2)
+    def line(log: str) -> dict[str, object]:
+        deadline = time.monotonic() + 15  # Envoy writes its log every few seconds
+        while True:
+            lines = (door.data / "logs" / log).read_text().splitlines()
+            found = [line for line in lines if request_id in line]
+            if found:
+                known: dict[str, object] = json.loads(found[0])
+                return known
+            assert time.monotonic() < deadline, log
+            time.sleep(0.2)
 
-        assert line("web.log")["path"] == "/courses"
-        assert line("learning.log")["path"] == "/api/v1/courses"
-        assert line("access.log")["status"] == 200
+    assert line("web.log")["path"] == "/courses"
+    assert line("learning.log")["path"] == "/api/v1/courses"
+    assert line("access.log")["status"] == 200
 
 
-def test_a_process_is_told_only_the_databases_it_opens(postgres: Postgres) -> None:
-    secret_url = postgres.url("postgres")
-    environ = {"BANYAN_COMMERCE_DATABASE_URL": secret_url, "BANYAN_SMTP_URL": "smtp://u:secret@127.0.0.1:1"}
-    with banyan_up("--demo", environ=environ) as door:
-        children = json.loads(door.banyan("status", "--json"))["processes"]
-        told = {
-            child["name"]: Path(f"/proc/{child['pid']}/environ").read_bytes()
-            for child in children
-            if child["kind"] == "process"
-        }
+def test_a_process_is_told_only_the_databases_it_opens(door: FrontDoor, environ: dict[str, str]) -> None:
+    children = json.loads(door.banyan("status", "--json"))["processes"]
+    told = {
+        child["name"]: Path(f"/proc/{child['pid']}/environ").read_bytes()
+        for child in children
+        if child["kind"] == "process"
+    }
 
-    assert not any(secret_url.encode() in environment for environment in told.values())
+    secret_url = environ["BANYAN_COMMERCE_DATABASE_URL"].encode()
+    assert not any(secret_url in environment for environment in told.values())
     assert [name for name, environment in told.items() if b"BANYAN_SMTP_URL" in environment] == ["monitor", "iam"]
 
 
