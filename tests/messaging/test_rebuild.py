@@ -37,6 +37,11 @@ from tests.messaging.rebuilding import (
 )
 from tests.messaging.waiting import until
 
+_SLOW = """
+CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1.5); RETURN NULL; END';
+CREATE TRIGGER slow BEFORE DELETE ON inbox FOR EACH STATEMENT EXECUTE FUNCTION take_time();
+"""
+
 
 @pytest.fixture
 async def live(postgres: Postgres) -> AsyncIterator[Database]:
@@ -328,6 +333,23 @@ _DEAD = """
 INSERT INTO dead_letter (consumer, key, event_id, type, body, state, attempts, error, traceback)
 VALUES ($1, 'autumn', $2, 'banyan.learning.student-enrolled.v1', '', $3, 5, 'ValueError', '')
 """
+
+
+async def test_an_inbox_so_long_that_it_takes_its_time_takes_its_place_all_the_same(
+    school: School, live: Database, consumer: Consumer, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with hearing(school, consumer):
+        await school.enrol("spring")
+        await heard(school, live)
+    async with live.connection() as connection:
+        await connection.execute(_SLOW)
+    monkeypatch.setattr("banyan.infra.postgres.STATEMENT_TIMEOUT", 1.0)
+    impatient = Database(postgres.url(await live.fetchval("SELECT current_database()")), size=4)
+    rebuilds = rebuilds_of(school, from_learning(impatient))
+    async with rebuilds.running(after=at_once):
+        assert (await over(rebuilds, await rebuilds.begin(NAME))).state is WorkState.DONE
+    assert await remembered(live) == await told_of(school)
+    await impatient.close()
 
 
 async def test_every_text_prepares(live: Database, consumer: Consumer) -> None:

@@ -41,11 +41,18 @@ WHERE old.consumer = $1 AND isfinite(old.at)
 """
 # Whoever handles an event waits here until the new state is in its place.
 STOP_HANDLING = "LOCK TABLE inbox IN SHARE ROW EXCLUSIVE MODE"
-# What was discarded stays so.
-FORGET = "DELETE FROM inbox WHERE consumer = $1 AND isfinite(at)"
-TAKE_OVER = (
-    "INSERT INTO inbox (consumer, event_id) SELECT consumer, event_id FROM {schema}.inbox ON CONFLICT DO NOTHING"
-)
+# What was discarded stays so. By difference, because nobody handles anything meanwhile.
+FORGET = """
+DELETE FROM inbox AS old WHERE consumer = $1 AND isfinite(at)
+    AND NOT EXISTS (SELECT FROM {schema}.inbox AS new WHERE new.consumer = $1 AND new.event_id = old.event_id)
+"""
+TAKE_OVER = """
+INSERT INTO inbox (consumer, event_id)
+SELECT consumer, event_id FROM {schema}.inbox AS new
+WHERE NOT EXISTS (SELECT FROM inbox AS old WHERE old.consumer = $1 AND old.event_id = new.event_id)
+ON CONFLICT DO NOTHING
+"""
+_LONGEST_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +110,8 @@ class Shadow:
         return [row["event_id"] for row in await tx.fetch(self._sql(REDRIVEN), self.consumer)]
 
     async def replace_inbox(self, tx: Connection) -> None:
-        await tx.execute(FORGET, self.consumer)
-        await tx.execute(self._sql(TAKE_OVER))
+        await tx.execute(self._sql(FORGET), self.consumer, timeout=_LONGEST_SECONDS)
+        await tx.execute(self._sql(TAKE_OVER), self.consumer, timeout=_LONGEST_SECONDS)
 
     async def enter(self, tx: Connection) -> str:
         """From here on tables are the new ones, where there are any of that name; answers what `leave` wants."""
