@@ -74,7 +74,7 @@ async def test_who_holds_the_store_is_not_waited_for_long_and_events_are_taken_a
         await tx.fetch("SELECT FROM event")  # such as a backup
         begun = asyncio.get_running_loop().time()
         assert await days.make_ahead(learning, now=today) == 0
-        assert asyncio.get_running_loop().time() - begun < 3
+        assert asyncio.get_running_loop().time() - begun < 10
         async with learning.transaction() as other:
             await outbox.add(other, AccountErased(account_id="a", at=today))
     assert await days.make_ahead(learning, now=today) == 1
@@ -96,8 +96,8 @@ async def test_the_job_makes_days_archives_them_and_forgets(settings: Settings, 
             await learning.fetch(inbox, consumer, NOW - timedelta(days=ago))
 
     async with Upkeep(settings, "learning", learning).running(after=at_once):
-        await until(lambda: archived(learning, 1), 20)
-        await until(lambda: remembered(learning, 4), 5)
+        await until(lambda: archived(learning, 1), 30)
+        await until(lambda: remembered(learning, 4), 30)
 
     assert missing in await days_of(learning)
     assert len(await days_of(learning)) == 8
