@@ -160,6 +160,14 @@ async def test_a_bucket_that_is_away_is_one_clear_line(tmp_path: Path, monkeypat
     await store.close()
 
 
+async def test_an_address_that_is_none_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "somewhere")
+    store = objects.store(Settings.read({"BANYAN_DATA": str(tmp_path), "BANYAN_OBJECT_STORE": "s3://kept"}))
+    with pytest.raises(StoreTrouble, match="s3://kept cannot be used just now: Invalid endpoint: somewhere"):
+        await store.find("a")
+    await store.close()
+
+
 async def test_a_folder_elsewhere_is_in_a_backup_with_what_lies_in_the_data_folder(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     settings = Settings.read({"BANYAN_DATA": str(tmp_path / "data"), "BANYAN_OBJECT_STORE": str(elsewhere)})

@@ -227,6 +227,23 @@ async def test_readers_see_all_people_all_the_while(school: Database, consumer: 
     assert set(looks) == {8}
 
 
+async def test_a_failure_is_told_without_the_people_it_failed_for(
+    school: Database, consumer: Consumer, people: list[UUID], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The database repeats the row that it refuses."""
+    await school.fetch("ALTER TABLE person ADD CONSTRAINT no_third CHECK (email NOT LIKE 'person3%') NOT VALID")
+    await school.fetch("UPDATE person SET name = 'damaged' WHERE email NOT LIKE 'person3%'")
+    rebuilds = rebuilds_of(consumer)
+    async with rebuilds.running(after=at_once):
+        done = await over(rebuilds, await rebuilds.begin(consumer.name))
+
+    assert done.state is WorkState.FAILED
+    for told in (done.detail, "".join(capfd.readouterr())):
+        assert "CheckViolationError" in told
+        assert "person3" not in told
+        assert "사람 3" not in told
+
+
 async def test_every_text_prepares(school: Database, consumer: Consumer) -> None:
     texts = [text for name, text in vars(store).items() if name.isupper() and isinstance(text, str) and " " in text]
     assert len(texts) == 6

@@ -195,6 +195,32 @@ async def test_without_the_extra_a_region_or_credentials_it_says_so(
 
 
 @pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ({"AWS_PROFILE": "nobody"}, "The config profile (nobody) could not be found"),
+        ({"AWS_SECRET_ACCESS_KEY": ""}, "missing: AWS_SECRET_ACCESS_KEY"),
+        ({"AWS_REGION": "nowhere at all"}, "'nowhere at all'"),
+        ({"AWS_ENDPOINT_URL": "somewhere"}, "Invalid endpoint: somewhere"),
+    ],
+    ids=["profile", "half a key", "region", "address"],
+)
+async def test_what_cannot_be_meant_of_aws_is_a_clear_refusal(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: object, told: dict[str, str], says: str
+) -> None:
+    good = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "HOME": str(tmp_path)}
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name, value in {**good, **told}.items():
+        monkeypatch.setenv(name, value)
+    aws = client.Aws()
+    try:
+        with pytest.raises(client.NotConfigured) as refused:
+            await aws.warm()
+    finally:
+        await aws.close()
+    assert says in refused.value.detail
+
+
+@pytest.mark.parametrize(
     ("code", "status", "kind"),
     [
         ("AccessDenied", 403, AwsForbids),

@@ -2,12 +2,16 @@
 
 import logging
 import sys
+import traceback
+from collections.abc import Iterator
 
 import msgspec
 import structlog
-from structlog.types import EventDict
+from structlog.types import EventDict, ExcInfo
 
 from banyan.infra.telemetry import tracing
+
+_SHORTEST_LINE = 3
 
 
 def configure(process: str) -> None:
@@ -24,7 +28,7 @@ def configure(process: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         add_process,
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(_traceback),
     ]
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(serializer=_to_text)],
@@ -39,6 +43,29 @@ def configure(process: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _traceback(exc_info: ExcInfo) -> str:
+    """As Python prints it, but for what PostgreSQL says as DETAIL: there it repeats whole rows, and people are in
+    some of them."""
+    told = "".join(traceback.format_exception(*exc_info)).rstrip("\n")
+    for detail in _details(exc_info[1]):
+        for line in detail.splitlines():  # each of which a group's traceback indents
+            told = told.replace(line, "...") if len(line) >= _SHORTEST_LINE else told
+    return told
+
+
+def _details(fault: BaseException | None) -> Iterator[str]:
+    seen: set[int] = set()
+    waiting = [fault]
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        if detail := getattr(one, "detail", None):
+            yield str(detail)
+        waiting += [one.__cause__, one.__context__, *getattr(one, "exceptions", ())]
 
 
 def _to_text(event: EventDict, **_: object) -> str:

@@ -135,7 +135,10 @@ class Bucket:
             config = AioConfig(connect_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS)
             made = self._session.create_client("s3", endpoint_url=endpoint, region_name=region, config=config)
             with self._troubles():
-                self._opened = await self._stack.enter_async_context(made)
+                try:
+                    self._opened = await self._stack.enter_async_context(made)
+                except ValueError as fault:  # AWS_ENDPOINT_URL is no address
+                    raise StoreTrouble(self.name, fault) from fault
         return self._opened
 
     async def _part(self, client: Any, key: str, upload: str, number: int, content: bytearray) -> dict[str, object]:

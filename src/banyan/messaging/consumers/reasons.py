@@ -42,15 +42,17 @@ def is_of_the_database(fault: BaseException) -> bool:
     return isinstance(fault, DatabaseAway | TimeoutError)
 
 
-def described(fault: BaseException, pii: object = None) -> tuple[str, str]:
+def described(fault: BaseException, pii: object = None, *, private: bool = False) -> tuple[str, str]:
     """(its class and message, its traceback) for whoever mends it; personal data of the event are in neither.
+    `private`: there are some that nobody can name here.
 
     The database repeats values in what it says, so of an event with personal data only the kind of such a fault is
     told, and its DETAIL, which has whole rows, of none.
     """
     secrets = sorted(set(_texts(pii)), key=len, reverse=True)
-    error = _without(secrets, _message(fault, private=bool(secrets)))
-    told = "\n".join(_chain(fault, private=bool(secrets)))
+    private = private or bool(secrets)
+    error = _without(secrets, _message(fault, private=private))
+    told = "\n".join(_chain(fault, private=private))
     return text(error, LONGEST_ERROR), _shortened(text(_without(secrets, told)))
 
 

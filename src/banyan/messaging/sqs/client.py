@@ -45,6 +45,13 @@ class NoCredentials(Refused):
     AWS_PROFILE, or run where a role is given to the machine."""
 
 
+class NotConfigured(Refused):
+    """What AWS_* variables or the files of AWS's tools say makes no sense."""
+
+    def __init__(self, fault: BaseException) -> None:
+        super().__init__(f"AWS cannot be asked as it is configured here: {fault}")
+
+
 class AwsAway(Unavailable):
     """AWS does not answer, or asks to come again later."""
 
@@ -85,12 +92,17 @@ class Aws:
         self._account: Account | None = None
 
     async def check(self) -> None:
-        """Raises ExtraMissing, NoRegion, NoCredentials before anything is sent."""
+        """Raises ExtraMissing, NoRegion, NoCredentials, NotConfigured before anything is sent."""
         session = await self._get_session()
-        if not _region(session):
-            raise NoRegion
-        if await session.get_credentials() is None:
-            raise NoCredentials
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            if not _region(session):
+                raise NoRegion
+            if await session.get_credentials() is None:
+                raise NoCredentials
+        except BotoCoreError as fault:  # no such profile, half of a key, a file that cannot be read
+            raise NotConfigured(fault) from fault
 
     async def warm(self) -> None:
         """Load what the first question would wait for, without asking anything. Raises as `check` does."""
@@ -127,11 +139,12 @@ class Aws:
         self._clients.clear()
 
     async def _open(self, service: str) -> Any:
-        from aiobotocore.config import AioConfig
-
         async with self._opening:
             if service not in self._clients:
                 await self.check()
+                from aiobotocore.config import AioConfig
+                from botocore.exceptions import BotoCoreError
+
                 session = await self._get_session()
                 config = AioConfig(
                     connect_timeout=CONNECT_SECONDS,
@@ -141,7 +154,10 @@ class Aws:
                     parameter_validation=False,
                 )
                 made = session.create_client(service, region_name=_region(session), config=config)
-                self._clients[service] = await self._stack.enter_async_context(made)
+                try:
+                    self._clients[service] = await self._stack.enter_async_context(made)
+                except (BotoCoreError, ValueError) as fault:  # no region's name, no address
+                    raise NotConfigured(fault) from fault
         return self._clients[service]
 
     async def _get_session(self) -> Any:

@@ -16,7 +16,7 @@ from banyan.infra.postgres import Connection
 from banyan.kit.errors import Unavailable
 from banyan.messaging import envelope
 from banyan.messaging.anew import FromStore, FromView, Way
-from banyan.messaging.consumers import Consumer
+from banyan.messaging.consumers import Consumer, reasons
 from banyan.messaging.envelope import Envelope
 from banyan.messaging.work import wishes
 from banyan.messaging.work.shadows import STOP_HANDLING, Shadow
@@ -56,7 +56,7 @@ class EventNotHandled(Exception):
 
     def __init__(self, event: StoredEvent, fault: Exception) -> None:
         super().__init__(
-            f"{event.type} {event.id} cannot be handled ({type(fault).__name__}: {fault});"
+            f"{event.type} {event.id} cannot be handled ({reasons.described(fault)[0]});"
             f" `banyan event show {event.id}` shows it. The old state stays."
         )
 

@@ -15,8 +15,8 @@ from banyan.infra.http_client import ServiceAway
 from banyan.infra.postgres import Database, Row
 from banyan.kit.errors import Conflict, NotFound, Refused, Unavailable
 from banyan.kit.ids import uuid7
-from banyan.messaging.anew import Way
-from banyan.messaging.consumers import Consumer
+from banyan.messaging.anew import FromView, Way
+from banyan.messaging.consumers import Consumer, reasons
 from banyan.messaging.work import building
 from banyan.messaging.work.building import Building, EventNotHandled, Over, Owner
 from banyan.messaging.work.shadows import Shadow
@@ -148,8 +148,10 @@ class Rebuilds:
             await self._database.fetch(WAIT, row["id"], f"waits: {_reason(fault, consumer.source)}"[:500])
             await asyncio.sleep(_AGAIN_SECONDS)
         except Exception as fault:
-            log.exception("a rebuild failed", consumer=consumer.name, rebuild=str(row["id"]))
-            said = str(fault) if isinstance(fault, EventNotHandled) else f"{type(fault).__name__}: {fault}"
+            # What an owner shows may be people, and a database repeats in its messages what it was given.
+            error, trace = reasons.described(fault, private=isinstance(consumer.rebuild, FromView))
+            said = str(fault) if isinstance(fault, EventNotHandled) else error
+            log.error("a rebuild failed", consumer=consumer.name, rebuild=str(row["id"]), reason=said, exception=trace)
             await self._database.fetch(GIVE_UP, row["id"], said[:1000])
 
     def _building(self, row: Row, consumer: Consumer, way: Way) -> Building:
