@@ -18,7 +18,7 @@ from banyan.messaging import envelope
 from banyan.messaging.anew import FromStore, FromView, Way
 from banyan.messaging.consumers import Consumer, reasons
 from banyan.messaging.envelope import Envelope
-from banyan.messaging.work import wishes
+from banyan.messaging.store import days
 from banyan.messaging.work.shadows import STOP_HANDLING, Shadow
 
 TAKE = "SELECT true FROM rebuild WHERE id = $1 AND state = 'running' FOR UPDATE"
@@ -105,7 +105,7 @@ class Building:
     async def _retell(self, way: FromStore, shadow: Shadow, place: str) -> None:
         place = await self._tell_what_is_settled(way, shadow, place)
         # Nothing that was not committed yet at any question of ours can be older.
-        young = wishes.first_id(self.began_at - 2 * self.settled)
+        young = days.first_id(self.began_at - 2 * self.settled)
         async with self.consumer.database.connection() as connection:
             missing = await shadow.missing(connection, since=young)
         handled = await self._events(missing, int(place or 0))
@@ -159,7 +159,7 @@ class Building:
 
     def _settled_in(self, page: EventPage, now: datetime) -> int:
         """The position before which no other can be committed any more: it was drawn long enough ago."""
-        until = wishes.first_id(now - self.settled)
+        until = days.first_id(now - self.settled)
         return max((one.position for one in page.items if UUID(one.id) < until), default=0)
 
     async def _events(self, wanted: Sequence[UUID], after: int) -> list[StoredEvent]:

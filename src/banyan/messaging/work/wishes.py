@@ -4,12 +4,12 @@ import difflib
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from banyan.contracts.messaging import HIGHEST_RATE, ReplayWish
 from banyan.kit import times
 from banyan.kit.errors import NotFound, Refused
 from banyan.messaging import envelope, limits, subscriptions
+from banyan.messaging.store import days
 
 _TYPE = re.compile(r"(?P<name>banyan\.[a-z0-9-]+\.[a-z0-9-]+)(?P<version>\.v[0-9]+)?")
 # An event is made after it happened, and not much later than its id; clocks of two machines may differ.
@@ -76,7 +76,7 @@ class Filter:
             add("key = {}::text", self.key)
         if self.since is not None:
             add("at >= {}::timestamptz", self.since)
-            add("id >= {}::uuid", first_id(self.since - _SLACK))
+            add("id >= {}::uuid", days.first_id(self.since - _SLACK))
         if self.until is not None:
             add("at < {}::timestamptz", self.until)
         return " AND ".join(texts), values
@@ -99,11 +99,6 @@ def filter_of(wish: ReplayWish, *, source: str, now: datetime) -> Filter:
     if wish.consumer is not None:
         patterns = _heard(wish.consumer, wish.types, patterns, source=source)
     return Filter(patterns=patterns, key=wish.key or None, since=since, until=until)
-
-
-def first_id(since: datetime) -> UUID:
-    """The lowest id that an event can have that was made then; the database's `first_event_id`."""
-    return UUID(int=max(0, int(since.timestamp() * 1000)) << 80)
 
 
 def _patterns(types: list[str], *, source: str) -> list[str]:
