@@ -24,7 +24,7 @@ from banyan.infra.objects.folder import Folder
 from banyan.infra.postgres import Database
 from banyan.infra.settings import Settings
 from banyan.messaging.store import archive, archiving, child, days
-from banyan.messaging.store.orders import Archive
+from banyan.messaging.store.protocol import Archive
 from banyan.messaging.store.reading import EventUnknown, Store
 from tests.messaging.stored import NOW, SEALED, days_of, fill
 from tests.messaging.waiting import until

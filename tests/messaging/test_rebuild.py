@@ -17,9 +17,9 @@ from banyan.kit.errors import Refusal
 from banyan.live import queries
 from banyan.live.consumers import from_learning
 from banyan.messaging import outbox
-from banyan.messaging.anew import FromStore, schema_of
 from banyan.messaging.consumers import Consumer, consuming
 from banyan.messaging.memory import MemoryBroker
+from banyan.messaging.rebuilding import FromStore, schema_of
 from banyan.messaging.subscriptions import SUBSCRIPTIONS
 from banyan.messaging.work import building, rebuilds, shadows
 from tests.conftest import Postgres

@@ -17,8 +17,8 @@ from banyan.infra.postgres import Database, Row
 from banyan.learning.consumers import from_iam
 from banyan.learning.operations import persons
 from banyan.learning.store import persons as store
-from banyan.messaging.anew import schema_of
 from banyan.messaging.consumers import Consumer
+from banyan.messaging.rebuilding import schema_of
 from banyan.messaging.work.rebuilds import Rebuilds
 from banyan.messaging.work.shadows import Shadow
 from tests.conftest import Postgres

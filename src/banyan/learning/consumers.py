@@ -6,9 +6,9 @@ from banyan.contracts.events import AccountErased, AccountRegistered, ProfileCha
 from banyan.contracts.iam import PersonPage
 from banyan.infra.postgres import Database
 from banyan.learning.operations import persons
-from banyan.messaging.anew import FromView, Page
 from banyan.messaging.consumers import Consumer, on
 from banyan.messaging.privacy import PersonKeys
+from banyan.messaging.rebuilding import FromView, Page
 
 View = Callable[[str], Awaitable[PersonPage]]
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from banyan.contracts.events import StudentEnrolled
 from banyan.infra.postgres import Connection, Database
 from banyan.live import operations
-from banyan.messaging.anew import FromStore
 from banyan.messaging.consumers import Consumer, on
+from banyan.messaging.rebuilding import FromStore
 
 
 def from_learning(database: Database) -> Consumer:

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 from banyan.contracts.events import Event
 from banyan.infra.postgres import Connection, Database
 from banyan.messaging import envelope, subscriptions
-from banyan.messaging.anew import Way
 from banyan.messaging.pace import Pace
 from banyan.messaging.privacy import PersonKeys
+from banyan.messaging.rebuilding import Way
 
 EventT = TypeVar("EventT", bound=Event)
 Handle = Callable[[Connection, Any], Awaitable[None]]

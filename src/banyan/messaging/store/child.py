@@ -10,7 +10,7 @@ import msgspec
 
 from banyan.infra.settings import Settings
 from banyan.kit.errors import Unavailable
-from banyan.messaging.store.orders import Archive, Find, Order, Page, Read
+from banyan.messaging.store.protocol import Archive, Find, Order, Page, Read
 
 _PROGRAM = "banyan.messaging.store.program"
 _ARCHIVING_SECONDS = 3600.0

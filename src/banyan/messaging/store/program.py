@@ -16,7 +16,7 @@ from banyan.infra import logs, objects
 from banyan.infra.objects import ObjectStore
 from banyan.infra.settings import Settings
 from banyan.messaging.store import archive, archiving
-from banyan.messaging.store.orders import Archive, Find, Order, Page, Read
+from banyan.messaging.store.protocol import Archive, Find, Order, Page, Read
 
 _NICE = 10
 _SCAN_SECONDS = 5.0

@@ -16,7 +16,7 @@ from banyan.infra.settings import Settings
 from banyan.kit.errors import NotFound
 from banyan.messaging import envelope, privacy
 from banyan.messaging.store import child, days
-from banyan.messaging.store.orders import File, Find, Read
+from banyan.messaging.store.protocol import File, Find, Read
 
 Erased = Callable[[Sequence[str]], Awaitable[set[str]]]
 

@@ -15,9 +15,9 @@ from banyan.infra.http_client import ServiceRefused
 from banyan.infra.postgres import Connection
 from banyan.kit.errors import Unavailable
 from banyan.messaging import envelope
-from banyan.messaging.anew import FromStore, FromView, Way
 from banyan.messaging.consumers import Consumer, reasons
 from banyan.messaging.envelope import Envelope
+from banyan.messaging.rebuilding import FromStore, FromView, Way
 from banyan.messaging.store import days
 from banyan.messaging.work.shadows import STOP_HANDLING, Shadow
 

@@ -15,8 +15,8 @@ from banyan.infra.http_client import ServiceAway
 from banyan.infra.postgres import Database, Row
 from banyan.kit.errors import Conflict, NotFound, Refused, Unavailable
 from banyan.kit.ids import uuid7
-from banyan.messaging.anew import FromView, Way
 from banyan.messaging.consumers import Consumer, reasons
+from banyan.messaging.rebuilding import FromView, Way
 from banyan.messaging.work import building
 from banyan.messaging.work.building import Building, EventNotHandled, Over, Owner
 from banyan.messaging.work.shadows import Shadow

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from banyan.infra.postgres import Connection, Database
-from banyan.messaging.anew import Way, schema_of
+from banyan.messaging.rebuilding import Way, schema_of
 
 DROP = "DROP SCHEMA IF EXISTS {schema} CASCADE"
 MAKE = "CREATE SCHEMA {schema}"
