@@ -64,6 +64,21 @@ async def test_what_waits_in_the_old_broker_comes_first_and_while_it_is_out_noth
     assert (await consumer.depth(QUEUE)).waiting == 0
 
 
+async def test_the_last_words_of_the_old_relay_come_before_the_first_of_the_new_one(
+    new: SqsBroker, old: PgmqBroker
+) -> None:
+    consumer = Moving(new, old)
+    assert await consumer.read(QUEUE, seats=10, hold=HOLD) == []
+    await old.publish([told("a", number=0)])
+    await new.publish([told("a", number=1)])
+    heard: list[int] = []
+    while len(heard) < 2:
+        lent = await consumer.read(QUEUE, seats=10, hold=HOLD, wait=1)
+        heard += numbers(lent)
+        await consumer.delete(QUEUE, [one.receipt for one in lent])
+    assert heard == [0, 1]
+
+
 async def test_what_a_relay_that_was_upgraded_late_has_published_is_found(
     new: SqsBroker, old: PgmqBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,7 @@ class Moving:
         self._new = new
         self._old = old
         self._looked: dict[str, float] = {}  # when the old queue was last seen to be empty
+        self._moved: set[str] = set()  # queues whose events come the new way, and the old one was empty after that
 
     async def declare(self, subscriptions: Sequence[Subscription]) -> None:
         await self._new.declare(subscriptions)
@@ -50,10 +51,27 @@ class Moving:
 
     async def read(self, queue: str, *, seats: int, hold: float, wait: float = 0.0) -> list[Delivery]:
         if await self._old_waits(queue) == 0:
-            return await self._new.read(queue, seats=seats, hold=hold, wait=wait)
+            return await self._first_of_the_new(queue, seats=seats, hold=hold, wait=wait)
         lent = await self._old.read(queue, seats=seats, hold=hold)
         if not lent:  # what is there is out, or rests
             await asyncio.sleep(min(wait, _PAUSE_SECONDS))
+        return lent
+
+    async def _first_of_the_new(self, queue: str, *, seats: int, hold: float, wait: float) -> list[Delivery]:
+        """The old relay may have spoken after the old queue was looked at, but not after the new one has."""
+        lent = await self._new.read(queue, seats=seats, hold=hold, wait=wait)
+        if not lent or queue in self._moved:
+            return lent
+        self._looked.pop(queue, None)
+        try:
+            waiting = await self._old_waits(queue)
+        except DatabaseAway:
+            await self.release(queue, [one.receipt for one in lent], after=0)
+            raise
+        if waiting:
+            await self.release(queue, [one.receipt for one in lent], after=0)
+            return []
+        self._moved.add(queue)
         return lent
 
     async def extend(self, queue: str, receipts: Sequence[Receipt], *, hold: float) -> None:
