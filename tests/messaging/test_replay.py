@@ -91,6 +91,22 @@ async def test_one_version_one_key_and_times_choose(iam: Database) -> None:
     assert (await replays.latest()).items == []
 
 
+async def test_what_is_older_than_inboxes_remember_would_be_a_dead_letter_and_is_left_out(iam: Database) -> None:
+    [old, new] = await stored(iam, 2)
+    older = UUID(int=old.int - (int(timedelta(days=30) / timedelta(milliseconds=1)) << 80))
+    await iam.fetch(
+        "INSERT INTO event (id, type, key, data, at) VALUES ($1, $2, 'person-0', '{}', now() - interval '30 days')",
+        older,
+        f"{REGISTERED}.v1",
+    )
+    replays = Replays(iam, "iam", remembered=timedelta(days=17).total_seconds())
+    async with at_work(replays):
+        done = await over(replays, await replays.ask(ReplayWish(all=True)))
+    assert (done.total, done.done, await outbox(iam)) == (2, 2, [old, new])
+    assert done.detail == "What is older than consumers remember is not replayed."
+    assert (await Replays(iam, "iam").ask(ReplayWish(all=True, dry_run=True))).total == 3
+
+
 async def test_for_one_consumer_only_what_it_hears_of_is_told_and_to_it_alone(iam: Database) -> None:
     wanted = await stored(iam, 5)
     await stored(iam, 5, kind="banyan.iam.session-revoked.v1")
@@ -248,7 +264,7 @@ async def test_every_text_prepares(iam: Database) -> None:
         ReplayWish(types=[REGISTERED], key="a", since=NOW, until=NOW + timedelta(1)), source="iam", now=NOW
     )
     texts = [text for name, text in vars(work).items() if name.isupper() and isinstance(text, str)]
-    assert len(texts) == 13
+    assert len(texts) == 14
     async with iam.connection() as connection:
         for text in texts:
             first = 5 if text == work.TELL else 1

@@ -36,7 +36,9 @@ class Events:
         self._broker = choosing.broker(settings, context)
         self._hearing = Hearing(self._broker, [_paced(consumer, settings) for consumer in consumers])
         self._upkeep = Upkeep(settings, context, database)
-        self._replays = [Replays(database, context)] if context in OWNERS else []
+        self._replays = (
+            [Replays(database, context, remembered=horizon_of(settings.event_retention))] if context in OWNERS else []
+        )
         self._owners = {one.source: MessagingClient(settings, one.source) for one in consumers}
         self._rebuilds = Rebuilds(database, consumers, owner=self._owners.__getitem__)
         self.router = face.router(

@@ -9,7 +9,8 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -20,6 +21,7 @@ from banyan.infra.postgres import Connection, Database, Row
 from banyan.kit.errors import Conflict, NotFound, Unavailable
 from banyan.kit.ids import uuid7
 from banyan.messaging import subscriptions
+from banyan.messaging.store import days
 from banyan.messaging.work import wishes
 from banyan.messaging.work.wishes import Filter
 
@@ -34,12 +36,14 @@ _WINDOW = 20_000
 _OUTBOX_SECONDS = 2
 _COUNT_SECONDS = 10.0
 _LISTED = 50
+_A_WHILE = timedelta(days=1)
 
 COUNT = "SELECT count(*) AS total, min(position) AS first, max(position) AS last FROM event WHERE {conditions}"
 ARCHIVED = """
 SELECT count(DISTINCT day) FROM archived_day
 WHERE day >= coalesce($1::date, day) AND day <= coalesce($2::date, day)
 """
+OLDER = "SELECT EXISTS (SELECT FROM event WHERE id < $1)"
 RUNNING = "SELECT id FROM replay WHERE state = 'running' ORDER BY started_at, id"
 ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('replay', 0))"
 BEGIN = """
@@ -89,11 +93,12 @@ class TooManyReplays(Conflict):
 
 
 class Replays:
-    """Those of one context's own events."""
+    """Those of one context's own events. `remembered`: for so many seconds inboxes know what was handled."""
 
-    def __init__(self, database: Database, source: str) -> None:
+    def __init__(self, database: Database, source: str, *, remembered: float | None = None) -> None:
         self._database = database
         self._source = source
+        self._remembered = timedelta(seconds=remembered) if remembered is not None else None
         self._woken = asyncio.Event()
         self._paces: dict[UUID, _Budget] = {}
 
@@ -102,6 +107,11 @@ class Replays:
         now = datetime.now(UTC)
         chosen = wishes.filter_of(wish, source=self._source, now=now)
         detail = await self._archived(chosen, wish.consumer)
+        if self._remembered is not None:
+            # It would go to the dead letters, and what comes after it of its key, too. A replay takes a while.
+            chosen = replace(chosen, lowest=days.first_id(now - self._remembered + _A_WHILE))
+            if await self._database.fetchval(OLDER, chosen.lowest):
+                detail = f"{detail} What is older than consumers remember is not replayed.".strip()
         conditions, values = chosen.conditions(1)
         found = await self._database.fetchrow(COUNT.format(conditions=conditions), *values)
         assert found is not None
@@ -222,11 +232,11 @@ class Replays:
 
     async def _archived(self, chosen: Filter, consumer: str | None) -> str:
         since, until = (at.astimezone(UTC).date() if at is not None else None for at in (chosen.since, chosen.until))
-        days = await self._database.fetchval(ARCHIVED, since, until)
-        if not days:
+        archived = await self._database.fetchval(ARCHIVED, since, until)
+        if not archived:
             return ""
         role = subscriptions.subscription_of(consumer).role if consumer else "CONTEXT"
-        count = "1 day is" if days == 1 else f"{days} days are"
+        count = "1 day is" if archived == 1 else f"{archived} days are"
         return f"{count} in the archive and not replayed; `banyan {role} rebuild` reads it."
 
 

@@ -4,6 +4,7 @@ import difflib
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from banyan.contracts.messaging import HIGHEST_RATE, ReplayWish
 from banyan.kit import times
@@ -54,12 +55,14 @@ class ConsumerUnknown(NotFound):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which events. `patterns` are those of LIKE; none of them: every type."""
+    """Which events. `patterns` are those of LIKE; none of them: every type. Below the id `lowest` inboxes may have
+    forgotten what was handled."""
 
     patterns: list[str]
     key: str | None
     since: datetime | None
     until: datetime | None
+    lowest: UUID | None = None
 
     def conditions(self, first: int) -> tuple[str, list[object]]:
         """As SQL behind an AND, with parameters from `$first` on; only what was asked for, so that its index is
@@ -79,6 +82,8 @@ class Filter:
             add("id >= {}::uuid", days.first_id(self.since - _SLACK))
         if self.until is not None:
             add("at < {}::timestamptz", self.until)
+        if self.lowest is not None:
+            add("id >= {}::uuid", self.lowest)
         return " AND ".join(texts), values
 
 
