@@ -58,11 +58,11 @@ def show(letter: Letter, data: Data = None, as_json: Json = False) -> None:
         print(asking.as_json({"ref": letter, "context": context, **_fields(found)}))
         return
     one = found.letter
-    print(f"{letter}: {one.type or 'no event'} {one.event_id}")
+    print(f"{letter}: {columns.plain(one.type) or 'no event'} {one.event_id}")
     print(f"  consumer  {one.consumer}")
-    print(f"  key       {one.key}; {one.behind} of it parked behind this one")
+    print(f"  key       {columns.plain(one.key)}; {one.behind} of it parked behind this one")
     print(f"  state     {one.state}, since {times.read(one.at)} UTC, after {one.attempts} attempts{_redriving(one)}")
-    print(f"  error     {one.error}")
+    print(f"  error     {columns.plain(one.error)}")
     if found.traceback:
         print("  traceback")
         _indented(found.traceback)
@@ -113,7 +113,7 @@ def discard(
     told = settings(data)
     found = asking.ask_one(told, context, lambda client: _letter(client, letter, number))
     if not yes and sys.stdin.isatty():
-        what = f"{found.letter.type or 'what is no event'} of {found.letter.key}"
+        what = columns.plain(f"{found.letter.type or 'what is no event'} of {found.letter.key}")
         typer.confirm(f"{found.letter.consumer} will never handle {what}. Discard it?", abort=True, err=True)
     done = asking.ask_one(told, context, lambda client: client.discard(DeadChoice(id=number)))
     if as_json:
@@ -192,4 +192,4 @@ def _fields(found: WholeDeadLetter) -> dict[str, object]:
 
 def _indented(text: str) -> None:
     for line in text.rstrip().splitlines():
-        print(f"    {line}")
+        print(f"    {columns.plain(line.expandtabs())}")

@@ -1,5 +1,6 @@
 """`banyan event ls` and `show`: the store of every context that tells of events, as one."""
 
+import shlex
 from datetime import datetime
 from typing import Annotated
 
@@ -128,12 +129,13 @@ def _print(items: list[StoredEvent], searched_to: datetime | None) -> None:
 def _print_whole(event: StoredEvent, told: Settings) -> None:
     print(f"{event.type} {event.id}")
     print(f"  at        {times.read(event.at)} UTC, told by {event.source}{', archived' if event.archived else ''}")
-    print(f"  key       {event.key}, position {event.position}")
+    print(f"  key       {columns.plain(event.key)}, position {event.position}")
     if event.request_id:
-        print(f"  request   {event.request_id}; its log lines: grep -h {event.request_id} {told.logs}/*.log")
+        request_id = columns.plain(event.request_id)
+        print(f"  request   {request_id}; its log lines: grep -h {shlex.quote(request_id)} {told.logs}/*.log")
     parts = (event.traceparent or "").split("-")
     if len(parts) == 4:
         print(f"  trace     {parts[1]}")
     print("  data")
     for line in asking.as_json(event.data).splitlines():
-        print(f"    {line}")
+        print(f"    {columns.plain(line)}")
