@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import asyncpg
 import pytest
+import structlog
 
 from banyan.contracts.events import StudentEnrolled
 from banyan.infra.postgres import Connection, Database
@@ -230,3 +231,17 @@ async def test_a_consumer_that_breaks_off_begins_anew(database: Database) -> Non
     async with Hearing(broker, [failing.consumer(database)]).running():
         await failing.until_seen(database, 1)
     assert await broker.waiting() == 0
+
+
+async def test_a_database_that_is_not_as_it_should_be_is_told_of_once_and_not_ten_times_a_second(
+    database: Database,
+) -> None:
+    await database.fetch("ALTER TABLE consumer RENAME TO elsewhere")
+    broker = await counting()
+    await broker.publish([told("a", 1)])
+    with structlog.testing.capture_logs() as logged:
+        async with Hearing(broker, [failing.consumer(database)]).running():
+            await asyncio.sleep(0.6)
+            assert [line["event"] for line in logged].count("cannot look after a consumer") == 1
+            await database.fetch("ALTER TABLE elsewhere RENAME TO consumer")
+            await failing.until_seen(database, 1)

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from banyan.contracts.monitor import Depth
-from banyan.infra.postgres import CONNECT_TIMEOUT, LOST, Connection, Database
+from banyan.infra.postgres import CONNECT_TIMEOUT, Connection, Database
 from banyan.messaging import envelope
 from banyan.messaging.broker import LARGEST_BATCH, MOST_COUNTED, Delivery, Feature, Receipt
 from banyan.messaging.envelope import Envelope
@@ -148,7 +148,7 @@ class PgmqBroker:
                         await connection.fetchval("SELECT 1", timeout=CONNECT_TIMEOUT)
                 finally:
                     connection.terminate()
-            except LOST as fault:
+            except Exception as fault:  # whatever it is, who listens no more would be slow for good
                 # Whoever reads notices the same, and says so.
                 log.debug("not listening to the bus", queue=queue, reason=repr(fault))
             await asyncio.sleep(_RECONNECT_SECONDS)

@@ -71,15 +71,18 @@ class Standing:
 
     async def watch(self) -> None:
         """Until cancelled."""
+        said = ""
         while True:
             self._poked.clear()
             try:
                 await self.look(count=self._looks % _COUNT_EVERY == 0)
                 self._looks += 1
+                said = ""
             except Exception as fault:
                 if not self.away:
                     log.warning("consuming waits for its database", consumer=self._consumer.name, reason=repr(fault))
-                if not isinstance(fault, Unavailable):
+                if not isinstance(fault, Unavailable) and repr(fault) != said:
+                    said = repr(fault)
                     log.exception("cannot look after a consumer", consumer=self._consumer.name)
                 self.away = True
                 self.lost()
