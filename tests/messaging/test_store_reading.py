@@ -101,6 +101,17 @@ async def test_a_page_costs_a_bounded_amount_of_work(
     assert len(await listed(ask, type="banyan.learning.rare")) == 1
 
 
+async def test_a_page_of_a_key_with_very_many_events_costs_no_more(learning: Database, ask: httpx.AsyncClient) -> None:
+    await fill(learning, days=1, each=1, key="a", kind="banyan.learning.rare.v1", ago=3)
+    await fill(learning, days=2, each=reading._WINDOW, key="a")
+
+    page = (await ask.get("/events", params={"key": "a", "type": "banyan.learning.rare"})).json()
+
+    assert page["items"] == []
+    assert datetime.fromisoformat(page["searched_to"]) > NOW - timedelta(days=2)
+    assert len(await listed(ask, key="a", type="banyan.learning.rare")) == 1
+
+
 async def test_an_event_is_shown_with_its_personal_data_masked(learning: Database, ask: httpx.AsyncClient) -> None:
     [one] = await fill(learning, days=1, each=1, data={"n": 1, "pii": SEALED})
 

@@ -56,8 +56,8 @@ def list_events(
 def show(
     event_id: Annotated[str, typer.Argument(help="As `event ls` shows it.")],
     unmask: Annotated[
-        str, typer.Option("--unmask", help="Show personal data, for this reason; it is written down.")
-    ] = "",
+        str | None, typer.Option("--unmask", help="Show personal data, for this reason; it is written down.")
+    ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -78,7 +78,7 @@ def show(
         answers.tell_away()
         fail(f"There is no event {event_id}. `banyan event ls` lists the newest.")
     event = found[0]
-    if unmask and "pii" in event.data:
+    if unmask is not None and "pii" in event.data:
         look = Unmasking(by="cli", reason=unmask)
         event = asking.ask_one(told, event.source, lambda client: client.unmasked(event_id, look))
     if as_json:

@@ -38,10 +38,15 @@ SELECT {_COLUMNS} FROM (
 """  # noqa: S608 # constants of this file
 NEWEST_SEEN = f"SELECT id FROM event WHERE id < $1 AND id >= $2 ORDER BY id DESC OFFSET {_WINDOW - 1} LIMIT 1"  # noqa: S608 # a constant
 OF_KEY = f"""
-WITH seen AS MATERIALIZED (SELECT * FROM event WHERE key = $7 AND id < $1 AND id >= $2)
+WITH seen AS MATERIALIZED (
+    SELECT * FROM event WHERE key = $7 AND id < $1 AND id >= $2 ORDER BY position DESC LIMIT {_WINDOW}
+)
 SELECT {_COLUMNS} FROM seen
 WHERE type LIKE ANY($3::text[]) AND at >= $4 AND at < $5 ORDER BY id DESC LIMIT $6
 """  # noqa: S608 # constants of this file
+OF_KEY_SEEN = f"""
+SELECT id FROM event WHERE key = $3 AND id < $1 AND id >= $2 ORDER BY position DESC OFFSET {_WINDOW - 1} LIMIT 1
+"""  # noqa: S608 # a constant
 ONE = f"SELECT {_COLUMNS} FROM event WHERE id = $1"  # noqa: S608 # constants of this file
 IN_ORDER = f"""
 SELECT * FROM (
@@ -97,9 +102,8 @@ class Store:
         below = days.first_id(search.until + _SLACK) if search.until is not None else _HIGHEST_ID
         below = min(below, after or _HIGHEST_ID)
         if search.key:
-            items = await self._search(search, below, lowest, limit=limit)
-            return EventPage(items=items, next=items[-1].id if len(items) == limit else None)
-        items = []
+            return await self._newest_of_key(search, below, lowest, limit=limit)
+        items = list[StoredEvent]()
         for first, end in days.ranges(await days.days(self._database)):
             low, high = max(first, lowest), min(end, below)
             while low < high:
@@ -110,6 +114,16 @@ class Store:
                 if time.monotonic() > ends and high > lowest:
                     return EventPage(items=items, next=str(high), searched_to=_time_of(high))
         return EventPage(items=items)
+
+    async def _newest_of_key(self, search: Search, below: UUID, lowest: UUID, *, limit: int) -> EventPage:
+        """A key's events are told in the order of their making, so the last of them have the highest ids."""
+        items = await self._search(search, below, lowest, limit=limit)
+        if len(items) == limit:
+            return EventPage(items=items, next=items[-1].id)
+        reached = await self._database.fetchval(OF_KEY_SEEN, below, lowest, search.key)
+        if reached is None:
+            return EventPage(items=items)
+        return EventPage(items=items, next=str(reached), searched_to=_time_of(reached))
 
     async def _search(self, search: Search, below: UUID, lowest: UUID, *, limit: int) -> list[StoredEvent]:
         patterns = _patterns([search.kind] if search.kind else [])
