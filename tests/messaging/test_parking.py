@@ -61,6 +61,17 @@ async def test_a_redrive_is_at_once_and_in_order_and_then_the_key_is_free(
     assert await database.fetchval("SELECT count(*) FROM stuck_key") == 0
 
 
+async def test_a_redrive_that_is_interrupted_before_its_first_try_counts_as_none(database: Database) -> None:
+    await stuck(database, 1, 2)
+    await choosing.redrive(database, ALL)
+    consumer = failing.consumer(database)
+    for _ in range(consumer.pace.attempts + 1):  # such as by a pause
+        answers = iter((True, False, False))
+        await redriving.Redriver(consumer, may_go_on=lambda answers=answers: next(answers)).redrive_due()
+    await redriving.Redriver(consumer, may_go_on=lambda: True).redrive_due()
+    assert await failing.seen(database) == [1, 2]
+
+
 async def test_a_redrive_that_fails_leaves_the_rest_parked_and_says_why(database: Database) -> None:
     broker = await stuck(database, 1, 2)
     async with Hearing(broker, [failing.consumer(database, failing.failing(1))]).running():

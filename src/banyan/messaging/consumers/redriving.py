@@ -92,6 +92,7 @@ class Redriver:
                 return
             # Whatever was wrong with several of them, it takes a while until several are tried at once again.
             most = min(self._pace.together, 2 * max(1, len(rows) // 4)) if len(rows) > 1 else self._pace.together
+        await redrives.ended(self._consumer.database, self._consumer.name, claimed.key)  # perhaps before the first try
 
     async def _together(self, key: str, rows: Sequence[Row]) -> bool:
         try:
