@@ -59,7 +59,7 @@ def machine_on(postgres: Postgres, folder: Any) -> type[RuleBasedStateMachine]:
     class Sessions(RuleBasedStateMachine):
         @initialize()
         def begin(self) -> None:
-            for table in ("known_device", "session", "password_reset", "mail", "account", "attempt"):
+            for table in ("known_device", "session", "password_reset", "mail", "person_key", "account", "attempt"):
                 run(database.fetch(f"DELETE FROM {table}"))
             self.model = Model()
             for email in EMAILS:

@@ -12,6 +12,7 @@ from banyan.contracts.iam import PersonPage
 from banyan.contracts.messaging import EventPage, Rebuild, StoredEvent, WorkState
 from banyan.iam import queries
 from banyan.iam.domain import AccountId
+from banyan.infra import repeating
 from banyan.infra.migrations import migrate
 from banyan.infra.postgres import Database, Row
 from banyan.learning.consumers import from_iam
@@ -219,8 +220,7 @@ async def test_readers_see_all_people_all_the_while(school: Database, consumer: 
     async with rebuilds.running(after=at_once):
         reading = asyncio.create_task(look())
         done = await over(rebuilds, await rebuilds.begin(NAME))
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
+        await repeating.end([reading])
 
     assert done.state is WorkState.DONE
     assert len(looks) > 20

@@ -1,13 +1,14 @@
-"""Work that a process does again and again."""
+"""Work that a process does again and again, and its end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
 log = structlog.get_logger()
 
 _LEAST_PAUSE = 0.05
+_CANCEL_AGAIN_SECONDS = 1.0
 
 
 async def for_ever(step: Callable[[], Awaitable[None]], *, every: float) -> None:
@@ -22,3 +23,13 @@ async def for_ever(step: Callable[[], Awaitable[None]], *, every: float) -> None
             log.exception("a step failed and is tried again", step=getattr(step, "__qualname__", ""))
         due = max(due + every, loop.time() + min(every, _LEAST_PAUSE))
         await asyncio.sleep(due - loop.time())
+
+
+async def end(tasks: Iterable["asyncio.Task[None]"]) -> None:
+    """Cancel them until they have ended. Once is not always enough: wait_for of Python 3.11 can swallow a cancellation
+    that meets the end of what it waits for."""
+    left = {task for task in tasks if not task.done()}
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN_SECONDS)

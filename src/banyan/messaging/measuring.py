@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from banyan.infra import repeating
 from banyan.infra.telemetry.figures import LEDGER
 from banyan.messaging.broker import Broker
 from banyan.messaging.subscriptions import Subscription
@@ -19,8 +20,7 @@ async def measuring(broker: Broker, subscriptions: Sequence[Subscription]) -> As
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await repeating.end([task])
 
 
 async def _measure(broker: Broker, subscriptions: Sequence[Subscription]) -> None:

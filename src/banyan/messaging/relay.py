@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from banyan.contracts.monitor import Depth
+from banyan.infra import repeating
 from banyan.infra.postgres import CONNECT_TIMEOUT, Row
 from banyan.infra.telemetry import tracing
 from banyan.infra.telemetry.figures import LEDGER
@@ -99,9 +100,7 @@ async def relaying(
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await repeating.end(tasks)
 
 
 async def _relay(source: str, url: str, broker: Broker, after: Callable[[], Awaitable[None]]) -> None:

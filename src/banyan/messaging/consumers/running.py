@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from banyan.infra import repeating
 from banyan.kit.errors import Unavailable
 from banyan.messaging.broker import Broker, Delivery, Feature
 from banyan.messaging.consumers.consumer import Consumer
@@ -71,9 +72,7 @@ class Consuming:
                 await self._read_until_stopped()
                 await self._finish(tasks)
             finally:
-                for task in (*tasks, *self._tasks):
-                    task.cancel()
-                await asyncio.gather(*tasks, *self._tasks, return_exceptions=True)
+                await repeating.end([*tasks, *self._tasks])
 
     async def _wait_for(self, after: Callable[[], Awaitable[None]]) -> None:
         while not self._stopping.is_set():
@@ -162,9 +161,7 @@ class Consuming:
         """What is being handled is finished, the rest given back."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._pace.stopping)
-        for task in (*beside, *self._tasks):
-            task.cancel()
-        await asyncio.gather(*beside, *self._tasks, return_exceptions=True)
+        await repeating.end([*beside, *self._tasks])
         await self.loans.finish()
 
     async def _or_stopped(self, waiting: Coroutine[object, object, object]) -> None:

@@ -56,8 +56,7 @@ class Upkeep:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await repeating.end([task])
 
     async def _run(self, after: Callable[[], Awaitable[None]]) -> None:
         while True:

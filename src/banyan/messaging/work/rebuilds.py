@@ -11,6 +11,7 @@ import asyncpg
 import structlog
 
 from banyan.contracts.messaging import Rebuild, RebuildList, WorkState
+from banyan.infra import repeating
 from banyan.infra.http_client import ServiceAway
 from banyan.infra.postgres import Database, Row
 from banyan.kit.errors import Conflict, NotFound, Refused, Unavailable
@@ -116,8 +117,7 @@ class Rebuilds:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await repeating.end([task])
 
     async def _run(self, after: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from banyan.contracts.messaging import Replay, ReplayList, ReplayWish, WorkState
+from banyan.infra import repeating
 from banyan.infra.postgres import Connection, Database, Row
 from banyan.kit.errors import Conflict, NotFound, Unavailable
 from banyan.kit.ids import uuid7
@@ -159,8 +160,7 @@ class Replays:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await repeating.end([task])
 
     async def _run(self, after: Callable[[], Awaitable[None]]) -> None:
         failures = 0
