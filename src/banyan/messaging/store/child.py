@@ -14,7 +14,7 @@ from banyan.messaging.store.protocol import Archive, Find, Order, Page, Read
 
 _PROGRAM = "banyan.messaging.store.program"
 _ARCHIVING_SECONDS = 3600.0
-_READING_SECONDS = 12.0
+_READING_SECONDS = 20.0
 _LONGEST_REASON = 400
 
 

@@ -25,11 +25,11 @@ T = TypeVar("T")
 
 def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.nice(_NICE)
     os.umask(0o077)
     settings = Settings.read(os.environ)
     order = msgspec.json.decode(sys.argv[1], type=Order)
-    if isinstance(order, Archive):
+    if isinstance(order, Archive):  # somebody waits for the others
+        os.nice(_NICE)
         logs.configure(order.context)
         asyncio.run(archiving.archive_due(settings, order.context, now=datetime.now(UTC)))
         return
