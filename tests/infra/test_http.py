@@ -127,5 +127,20 @@ async def test_a_process_that_is_not_ready_says_why(service: HttpClient, tmp_pat
         await probe.http_ready(tmp_path / "s.sock", "/ready")
 
 
+async def test_why_it_is_not_ready_is_read_even_if_it_comes_in_pieces(tmp_path: Path) -> None:
+    from banyan.infra.supervisor import probe
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for piece in (b"HTTP/1.1 503 x\r\n", b"connection: close\r\n\r\n", b'{"detail": "The kettle', b' is cold."}'):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        writer.close()
+
+    async with await asyncio.start_unix_server(answer, tmp_path / "s.sock"):
+        with pytest.raises(probe.NotReady, match="The kettle is cold"):
+            await probe.http_ready(tmp_path / "s.sock", "/ready")
+
+
 async def test_nobody_but_the_owner_may_connect(service: HttpClient, tmp_path: Path) -> None:
     assert (tmp_path / "s.sock").stat().st_mode & 0o077 == 0

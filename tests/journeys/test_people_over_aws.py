@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import ROOT, blocks
-from tests.messaging.wire import Faults, WireBeside, wire_beside
+from tests.messaging.wire import Faults
+from tests.messaging.wire_beside import WireBeside, wire_beside
 from tests.ministack import environ
 
 from . import browser

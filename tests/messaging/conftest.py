@@ -1,12 +1,15 @@
 """A bus and the databases of two contexts, fresh for each test."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from banyan.infra import migrations
 from banyan.infra.postgres import Database
+from banyan.infra.settings import Settings
 from banyan.messaging.pgmq import PgmqBroker
+from banyan.messaging.store.reading import Store
 from tests.messaging.waiting import event_tables
 
 
@@ -55,3 +58,15 @@ async def learning(learning_url: str) -> AsyncIterator[Database]:
         await connection.execute(event_tables())
     yield database
     await database.close()
+
+
+@pytest.fixture
+def settings(learning: Database, learning_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Of a program that keeps the store of `learning`."""
+    monkeypatch.setenv("BANYAN_LEARNING_DATABASE_URL", learning_url)
+    return Settings.read({"BANYAN_DATA": str(tmp_path)})
+
+
+@pytest.fixture
+def store(settings: Settings, learning: Database) -> Store:
+    return Store(settings, "learning", learning)

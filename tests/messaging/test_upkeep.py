@@ -29,9 +29,8 @@ SQL = "INSERT INTO event (id, type, key, data, at) VALUES ($1, 'banyan.learning.
 
 
 @pytest.fixture
-def settings(learning: Database, learning_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setenv("BANYAN_LEARNING_DATABASE_URL", learning_url)
-    return Settings.read({"BANYAN_DATA": str(tmp_path), "BANYAN_EVENT_UPKEEP_SECONDS": "0.2"})
+def settings(settings: Settings) -> Settings:
+    return replace(settings, event_upkeep=0.2)
 
 
 @pytest.fixture(scope="module")

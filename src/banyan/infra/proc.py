@@ -1,9 +1,12 @@
-"""What the kernel tells of processes."""
+"""What the kernel tells of processes, and how one of ours is ended."""
 
+import asyncio
+import contextlib
 import os
 from pathlib import Path
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_PIECE = 65_536
 
 
 def children(parent: int) -> list[int]:
@@ -24,6 +27,18 @@ def resident(pid: int, *, shared: bool = True) -> int:
         return _PAGE * (int(fields[1]) - (0 if shared else int(fields[2])))
     except (OSError, IndexError, ValueError):
         return 0
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """Kill it, if it still runs, and wait for that. Nobody else may be reading its pipes any more."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        # asyncio's wait also waits for every pipe's end, which a full one that nobody reads never sees.
+        for pipe in (process.stdout, process.stderr):
+            while pipe is not None and await pipe.read(_PIECE):
+                pass
+        await process.wait()
 
 
 def _parent(entry: Path) -> int:

@@ -16,11 +16,8 @@ _LOOK_SECONDS = 2.0
 async def measuring(broker: Broker, subscriptions: Sequence[Subscription]) -> AsyncIterator[None]:
     """Note beside the block how much waits in the queues. Here and not where they are read, because a queue is
     longest where nobody reads it."""
-    task = asyncio.create_task(_measure(broker, subscriptions))
-    try:
+    async with repeating.beside(_measure(broker, subscriptions)):
         yield
-    finally:
-        await repeating.end([task])
 
 
 async def _measure(broker: Broker, subscriptions: Sequence[Subscription]) -> None:

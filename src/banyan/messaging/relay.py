@@ -20,7 +20,6 @@ from banyan.infra.postgres import CONNECT_TIMEOUT, Row
 from banyan.infra.telemetry import tracing
 from banyan.infra.telemetry.figures import LEDGER
 from banyan.infra.telemetry.statements import observed
-from banyan.kit.errors import Unavailable
 from banyan.messaging import envelope, subscriptions
 from banyan.messaging.broker import LARGEST_BATCH, MOST_COUNTED, Broker
 from banyan.messaging.envelope import Envelope
@@ -96,19 +95,12 @@ async def relaying(
 
     Begins when `after` no longer raises Unavailable.
     """
-    tasks = [asyncio.create_task(_relay(name, url, broker, after)) for name, url in sources.items()]
-    try:
+    async with repeating.beside(*(_relay(name, url, broker, after) for name, url in sources.items())):
         yield
-    finally:
-        await repeating.end(tasks)
 
 
 async def _relay(source: str, url: str, broker: Broker, after: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        with contextlib.suppress(Unavailable):
-            await after()
-            break
-        await asyncio.sleep(0.1)
+    await repeating.until_possible(after)
     failures = 0
     while True:
         session = Session(url, broker, source=source)

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from banyan import __version__
+from banyan.infra import proc
 from banyan.infra.settings import SettingError, Settings
 from banyan.kit.errors import Refused
 from banyan.processes import registry
@@ -87,9 +88,7 @@ async def _say(python: Path, arguments: list[str], environ: Mapping[str, str], *
     except TimeoutError:
         raise NotUsable(f"{python} said nothing within {within:.0f} s; nothing was changed.") from None
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
+        await proc.end(process)
     if process.returncode != 0:
         last = complaint.decode("utf-8", "replace").strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
         raise NotUsable(f"{python} cannot be used, and nothing was changed: {last[0]}")

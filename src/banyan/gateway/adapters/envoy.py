@@ -12,6 +12,7 @@ from envoy import _envoy
 from banyan.gateway.adapters.files import Files
 from banyan.gateway.domain.routes import SnapshotRefused
 from banyan.gateway.domain.world import Config
+from banyan.infra import proc
 from banyan.infra.settings import Settings
 
 _VALIDATE_SECONDS = 60.0
@@ -59,10 +60,8 @@ async def validate(config: Config, scratch: Path) -> None:
         )
         try:
             _, said = await asyncio.wait_for(process.communicate(), _VALIDATE_SECONDS)
-        except BaseException:
-            process.kill()
-            await process.wait()
-            raise
+        finally:
+            await proc.end(process)
     finally:
         os.unlink(name)
     if process.returncode != 0:

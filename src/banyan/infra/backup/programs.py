@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
-from banyan.infra import embedded
+from banyan.infra import embedded, proc
 from banyan.infra.backup.places import PIECE
 from banyan.infra.supervisor.child import dies_with_parent
 from banyan.kit.errors import Refused
@@ -113,11 +113,6 @@ async def _running(
         if code != 0:
             raise ProgramFailed(Path(command[0]).name, (await complaint).decode(errors="replace"))
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            # asyncio's wait also waits for every pipe's end, which a full one that nobody reads never sees.
-            while process.stdout is not None and await process.stdout.read(PIECE):
-                pass
-            await process.wait()
         complaint.cancel()
+        await asyncio.gather(complaint, return_exceptions=True)
+        await proc.end(process)

@@ -6,6 +6,7 @@ import json
 import socket
 from pathlib import Path
 
+_LONGEST_ANSWER = 65_536
 _TLS_WANTED = bytes.fromhex("00000008 04d2162f")
 
 
@@ -19,7 +20,10 @@ async def http_ready(socket_path: Path, path: str) -> None:
     try:
         writer.write(f"GET {path} HTTP/1.1\r\nhost: probe\r\nconnection: close\r\n\r\n".encode())
         await writer.drain()
-        answer = await reader.read(65536)
+        answer = b""
+        # To its end: the reason may come after the head, in a piece of its own.
+        while len(answer) < _LONGEST_ANSWER and (piece := await reader.read(_LONGEST_ANSWER)):
+            answer += piece
     finally:
         writer.close()
         with contextlib.suppress(OSError):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
@@ -20,6 +21,7 @@ log = structlog.get_logger()
 
 GIVEN_UP = "the broker lent it too often"
 _SWEEP_SECONDS = 5.0
+_WORTH_A_LANE = 4  # events; for fewer a transaction more costs more time than it saves
 _LONGEST_WAIT = 2.0
 
 
@@ -106,6 +108,7 @@ class Consuming:
 
     async def _borrow(self) -> list[Delivery]:
         # Seats first: what is fetched and cannot be handled is kept from other readers for nothing.
+        await self.work.lanes.room()
         seats = self.loans.seats
         if seats <= 0:
             return []
@@ -122,7 +125,8 @@ class Consuming:
         failing = [key for key in by_key if self.work.failures.is_failing(key)]
         for key in failing:
             self._begin(self.work.failing, by_key.pop(key))
-        bundles: list[list[Delivery]] = [[] for _ in range(min(len(by_key), self._pace.lanes))]
+        lanes = min(len(by_key), self._pace.lanes, math.ceil(len(lent) / _WORTH_A_LANE))
+        bundles: list[list[Delivery]] = [[] for _ in range(lanes)]
         for place, deliveries in enumerate(by_key.values()):
             bundles[place % len(bundles)] += deliveries
         for bundle in bundles:

@@ -18,6 +18,7 @@ from banyan.messaging.consumers.applying import Trial
 from banyan.messaging.consumers.burying import Burial
 from banyan.messaging.consumers.consumer import Consumer
 from banyan.messaging.consumers.failures import Failures
+from banyan.messaging.consumers.lanes import Lanes
 from banyan.messaging.consumers.loans import Loans
 from banyan.messaging.consumers.rate import Rate
 from banyan.messaging.consumers.reading import Told, Unreadable
@@ -60,6 +61,7 @@ class Work:
     def __init__(self, consumer: Consumer, loans: Loans, standing: Standing) -> None:
         self.failures = Failures()
         self.rate = Rate()
+        self.lanes = Lanes(consumer.pace.lanes)
         self.stopping = asyncio.Event()
         self._consumer = consumer
         self._pace = consumer.pace
@@ -67,7 +69,6 @@ class Work:
         self._standing = standing
         self._kinds = {handler.kind.TYPE: handler for handler in consumer.handlers}
         self._meter = LEDGER.consumer(consumer.name)
-        self._lanes = asyncio.Semaphore(consumer.pace.lanes)
         self._lane_of_the_failing = asyncio.Semaphore(1)
         self._suspects = Suspects()
         self.burial = Burial(consumer, standing, self.failures)
@@ -78,7 +79,7 @@ class Work:
         outages = 0
         while bundle and not self.stopping.is_set():
             try:
-                async with self._lanes:
+                async with self.lanes.one():
                     outages = 0 if await self.some(bundle) else outages + 1
             except SlowTogether:
                 await self._each_key_for_itself(bundle)

@@ -1,13 +1,13 @@
 """Starting the program that works on the archive, with a limit on how long and how much."""
 
 import asyncio
-import contextlib
 import os
 import sys
 from asyncio.subprocess import PIPE
 
 import msgspec
 
+from banyan.infra import proc
 from banyan.infra.settings import Settings
 from banyan.kit.errors import Unavailable
 from banyan.messaging.store.protocol import Archive, Find, Order, Page, Read
@@ -42,7 +42,7 @@ async def archive(settings: Settings, context: str) -> None:
     except TimeoutError:
         raise ArchivingFailed(f"It took more than {_ARCHIVING_SECONDS:g} s and was ended.") from None
     finally:
-        await _end(process)
+        await proc.end(process)
     if process.returncode:
         raise ArchivingFailed(_reason(said, process.returncode))
 
@@ -74,7 +74,7 @@ class Reader:
         except TimeoutError:
             raise ArchiveUnread("it takes too long.") from None
         finally:
-            await _end(process)
+            await proc.end(process)
         if process.returncode:
             raise ArchiveUnread(_reason(said, process.returncode))
         return msgspec.json.decode(answer, type=Page)
@@ -102,13 +102,6 @@ async def _said(process: asyncio.subprocess.Process) -> bytes:
         said = (said + piece)[-10 * _LONGEST_REASON :]
     await process.wait()
     return said
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
 
 
 def _reason(said: bytes, status: int | None) -> str:

@@ -1,7 +1,5 @@
 """The job that keeps a context's store: days ahead are made, old ones archived and dropped, old inbox rows deleted."""
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -52,18 +50,11 @@ class Upkeep:
     @asynccontextmanager
     async def running(self, *, after: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
         """Keep the store beside the block, once `after` no longer raises Unavailable."""
-        task = asyncio.create_task(self._run(after), name=f"upkeep of {self._context}")
-        try:
+        async with repeating.beside(self._run(after)):
             yield
-        finally:
-            await repeating.end([task])
 
     async def _run(self, after: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            with contextlib.suppress(Unavailable):
-                await after()
-                break
-            await asyncio.sleep(0.1)
+        await repeating.until_possible(after)
         await repeating.for_ever(self.keep, every=self._settings.event_upkeep)
 
     async def keep(self) -> None:

@@ -113,11 +113,8 @@ class Rebuilds:
     @asynccontextmanager
     async def running(self, *, after: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
         """Rebuild beside the block, what an earlier process has begun, too."""
-        task = asyncio.create_task(self._run(after))
-        try:
+        async with repeating.beside(self._run(after)):
             yield
-        finally:
-            await repeating.end([task])
 
     async def _run(self, after: Callable[[], Awaitable[None]]) -> None:
         while True:

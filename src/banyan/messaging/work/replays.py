@@ -156,11 +156,8 @@ class Replays:
     @asynccontextmanager
     async def running(self, *, after: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
         """Replay beside the block, what an earlier process has begun, too."""
-        task = asyncio.create_task(self._run(after))
-        try:
+        async with repeating.beside(self._run(after)):
             yield
-        finally:
-            await repeating.end([task])
 
     async def _run(self, after: Callable[[], Awaitable[None]]) -> None:
         failures = 0
