@@ -121,6 +121,19 @@ async def test_a_renewal_after_the_end_is_told_that_it_is_over(house: House) -> 
     assert other in (await here.ask("GET", "/internal/revoked-sessions")).json()["items"]
 
 
+async def test_signing_in_again_ends_the_session_before_for_those_who_come_with_a_renewal_too(house: House) -> None:
+    visitor, former = house.browser(), house.browser()
+    await visitor.sign_up("a@example.com")
+    await visitor.ask("GET", "/gw/refresh?u=/")  # made just before, and kept for those who come with it
+    former.cookies = dict(visitor.cookies)
+
+    await visitor.sign_in("a@example.com")
+
+    answer = await former.ask("GET", "/gw/refresh?u=/")
+    assert answer.headers["x-banyan-gone"] == "1"
+    assert "x-banyan-token" not in answer.headers
+
+
 async def test_nobody_ends_a_session_of_somebody_else(house: House) -> None:
     mine, theirs = house.browser(), house.browser()
     await mine.sign_up("mine@example.com")

@@ -1,6 +1,7 @@
 """One server under a supervisor, for tests: what is asked of its supervisor, of the server and of its replica."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -128,5 +129,6 @@ class Followed:
 
     def signal_replica(self, number: signal.Signals, *, only: str = "postgres") -> None:
         for pid in promotion.working_in(folders.of(self.settings, CORE)):
-            if only.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, number)
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+                if only.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, number)

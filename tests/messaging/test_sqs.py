@@ -1,6 +1,7 @@
 """SNS and SQS where something goes wrong on the way: nothing is lost, and no key gets out of its order."""
 
 import asyncio
+import contextlib
 import sys
 import time
 import uuid
@@ -168,10 +169,19 @@ async def test_what_aws_refuses_is_named_and_holds_up_no_other(broker: SqsBroker
     assert sorted(by_key(await drain(broker))) == ["a", "b"]
 
 
+async def publish_when_it_answers(broker: SqsBroker, one: Envelope) -> None:
+    """On a busy machine the little time for it may be over first; the relay comes again, too."""
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(AwsAway):
+                await broker.publish([one])
+                return
+
+
 async def test_a_missing_topic_or_queue_is_named_with_what_makes_it(wire: Wire) -> None:
     broker = SqsBroker(Names(prefix="nowhere", fifo=True))
     with pytest.raises(NotThere, match="banyan event provision"):
-        await broker.publish([told("a")])
+        await publish_when_it_answers(broker, told("a"))
     with pytest.raises(NotThere, match=r"nowhere-learning-from-iam\.fifo.*banyan event provision"):
         await broker.read(ACCOUNTS.queue, seats=1, hold=HOLD)
     await broker.close()

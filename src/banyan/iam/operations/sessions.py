@@ -169,6 +169,7 @@ class Sessions:
         ended = await store.end_by_reference(tx, domain.digest(reference), now=now)
         if ended is not None:
             await self._ended(tx, ended[1], [ended[0]], now=now)
+            self._forget_renewals()
 
     async def _device(self, tx: Connection, visit: Visit, *, now: datetime) -> str:
         """The browser's own if some account knows it, else a new one: nobody is given a device that others know."""

@@ -83,13 +83,15 @@ class Work:
                     outages = 0 if await self.some(bundle) else outages + 1
             except SlowTogether:
                 await self._each_key_for_itself(bundle)
-            if outages:
+            if outages and len({one.key for one in bundle}) > 1:  # it may be only one of them that has to wait
+                await self._each_key_for_itself(bundle)
+            elif outages:
                 await self._wait_for_the_world(outages)
         if bundle:
             await self._give_back(bundle, after=0)
 
     async def _each_key_for_itself(self, bundle: list[Delivery]) -> None:
-        """So that the one that is slow takes one lane, and not the time of the others."""
+        """So that the one that is slow, or waits for the world, takes not the time of the others."""
         by_key: dict[str, list[Delivery]] = {}
         for delivery in bundle:
             by_key.setdefault(delivery.key, []).append(delivery)
